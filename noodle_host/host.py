@@ -1,0 +1,313 @@
+"""The host: what an embedder holds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+from .config import HostConfig
+from .contract_types import ContractTypes
+from .errors import HostClosedError
+from .model import ComponentInfo
+from .registry.registry import RuntimeComponentRegistry
+from .router.aio import LoopWatch
+from .router.bell import Doorbell
+from .router.call import Call
+from .router.endpoint import Endpoint
+from .router.stream import Stream
+from .supervise.fork_server import ForkServer
+from .supervise.supervisor import Supervisor
+
+
+class _Default:
+    def __repr__(self) -> str:
+        return "the host's call_timeout_s"
+
+
+DEFAULT: Final = _Default()
+Timeout = float | None | _Default
+Key = str | bytes | int | None
+
+
+class Host:
+    """Runs components, each in a process of its own, and calls them.
+
+    Use it as a context manager, sync or async; it is safe from any number of threads.
+
+    Args:
+        plugin_path: folders laid out as ``<component>/<version>/``; None is the
+            folder of the plugins that come with noodle_host.
+        config: settings; every one has a default.
+        registry: use this registry instead of one of ``plugin_path``.
+
+    All methods raise :class:`HostError`; see ``noodle_host.errors``.
+    """
+
+    def __init__(
+        self,
+        plugin_path: str | Path | Sequence[str | Path] | None = None,
+        *,
+        config: HostConfig | None = None,
+        registry: RuntimeComponentRegistry | None = None,
+    ) -> None:
+        self.config = config or HostConfig()
+        self.registry = registry or RuntimeComponentRegistry(_folders(plugin_path))
+        self._closed = False
+        self._close_lock = threading.Lock()
+        salt = self.config.hash_seed
+        if salt is None:
+            salt = random.SystemRandom().getrandbits(32)
+        fork_server = ForkServer(salt)
+        # First of all: it imports while the rest is set up.
+        fork_server.start()
+        self._bell = Doorbell.create("noodle-host")
+        self._supervisor = Supervisor(
+            self.config, self.registry, fork_server, self._bell, salt, self._on_seat_closed
+        )
+        self._endpoint = Endpoint(
+            self._bell, self._supervisor.switchboard.table, self._supervisor, salt=salt
+        )
+        self._watch = LoopWatch(self._endpoint, self._bell)
+        self._types = ContractTypes()
+        self._kinds: dict[str, str] = {}
+        release = weakref.WeakMethod(self._supervisor.release_inherited)
+        os.register_at_fork(after_in_child=lambda: (method := release()) and method())
+
+    # -- components --------------------------------------------------------
+
+    def start(self, name: str, version: str | None = None, replicas: int = 1) -> ComponentInfo:
+        """Start a component, and first what it requires; return when it serves.
+
+        Args:
+            version: a version or a PEP 440 range; None is the newest.
+            replicas: how many workers share its calls (stateless ones only).
+        """
+        return self._supervisor.run(self._start(name, version, replicas))
+
+    async def astart(
+        self, name: str, version: str | None = None, replicas: int = 1
+    ) -> ComponentInfo:
+        """Like :meth:`start`, without blocking the event loop."""
+        work = self._supervisor.submit(self._start(name, version, replicas))
+        return await asyncio.wrap_future(work)
+
+    async def _start(self, name: str, version: str | None, replicas: int) -> ComponentInfo:
+        self._check_open()
+        return await self._supervisor.start(name, version, replicas)
+
+    def stop(self, name: str) -> None:
+        """Stop a component; calls that were sent are answered, tasks are cancelled."""
+        self._check_open()
+        self._supervisor.run(self._supervisor.stop(name))
+
+    async def astop(self, name: str) -> None:
+        """Like :meth:`stop`, without blocking the event loop."""
+        self._check_open()
+        await asyncio.wrap_future(self._supervisor.submit(self._supervisor.stop(name)))
+
+    def components(self) -> list[ComponentInfo]:
+        """What was started, in that order, as it is now."""
+        self._check_open()
+        return self._supervisor.run(self._supervisor.info())
+
+    def health(self, name: str) -> dict[int, str | None]:
+        """Ask the health hook of each worker: process id -> None or what is wrong."""
+        self._check_open()
+        return self._supervisor.run(self._supervisor.health(name))
+
+    # -- calls -------------------------------------------------------------
+
+    def call(
+        self,
+        name: str,
+        method: str,
+        /,
+        *args: object,
+        timeout: Timeout = DEFAULT,
+        key: Key = None,
+        result_type: Any = None,
+        **kwargs: object,
+    ) -> Any:
+        """Call a method and wait for its result.
+
+        Args:
+            timeout: seconds; None waits for ever.
+            key: calls with the same key go to the same seat, in order.
+            result_type: decode the result as this; by default as the contract
+                of the component's kind says, else as builtins.
+        """
+        return self._endpoint.submit(
+            name,
+            method,
+            args,
+            kwargs,
+            deadline_ns=self._deadline(timeout),
+            key=key,
+            decode=self._decoder(name, method, result_type),
+        ).result()
+
+    def submit(
+        self,
+        name: str,
+        method: str,
+        /,
+        *args: object,
+        timeout: Timeout = DEFAULT,
+        key: Key = None,
+        result_type: Any = None,
+        **kwargs: object,
+    ) -> Call:
+        """Send a call; return a ``concurrent.futures.Future`` of its result."""
+        return self._endpoint.submit(
+            name,
+            method,
+            args,
+            kwargs,
+            deadline_ns=self._deadline(timeout),
+            key=key,
+            decode=self._decoder(name, method, result_type),
+        )
+
+    async def acall(
+        self,
+        name: str,
+        method: str,
+        /,
+        *args: object,
+        timeout: Timeout = DEFAULT,
+        key: Key = None,
+        result_type: Any = None,
+        **kwargs: object,
+    ) -> Any:
+        """Like :meth:`call`, from a coroutine."""
+
+        def submit() -> Call:
+            return self.submit(
+                name,
+                method,
+                *args,
+                timeout=timeout,
+                key=key,
+                result_type=result_type,
+                **kwargs,
+            )
+
+        return await self._watch.call(name, key, submit)
+
+    def notify(
+        self, name: str, method: str, /, *args: object, key: Key = None, **kwargs: object
+    ) -> None:
+        """Send a one-way message: no result, and an error goes to the log."""
+        self._endpoint.notify(name, method, args, kwargs, key=key)
+
+    def stream(
+        self,
+        name: str,
+        method: str,
+        /,
+        *args: object,
+        timeout: float | None = None,
+        key: Key = None,
+        item_type: Any = None,
+        **kwargs: object,
+    ) -> Stream:
+        """Start a method that yields; iterate over its items as they come.
+
+        The deadline is for the whole stream. Closing it cancels the task.
+        """
+        return self._endpoint.stream(
+            name,
+            method,
+            args,
+            kwargs,
+            deadline_ns=self._deadline(timeout),
+            key=key,
+            decode=self._decoder(name, method, item_type),
+        )
+
+    def astream(
+        self,
+        name: str,
+        method: str,
+        /,
+        *args: object,
+        timeout: float | None = None,
+        key: Key = None,
+        item_type: Any = None,
+        **kwargs: object,
+    ) -> AsyncIterator[Any]:
+        """Like :meth:`stream`, for ``async for``."""
+
+        def start() -> Stream:
+            return self.stream(
+                name, method, *args, timeout=timeout, key=key, item_type=item_type, **kwargs
+            )
+
+        return self._watch.items(name, key, start)
+
+    def _deadline(self, timeout: Timeout) -> int:
+        if isinstance(timeout, _Default):
+            timeout = self.config.call_timeout_s
+        return 0 if timeout is None else time.monotonic_ns() + int(timeout * 1e9)
+
+    def _decoder(self, name: str, method: str, wanted: Any) -> Callable[[Any], Any]:
+        if wanted is not None:
+            return self._types.decoder(wanted)
+        kind = self._kinds.get(name)
+        if kind is None:
+            self._check_open()
+            self._kinds.update({info.name: info.kind for info in self.components()})
+            kind = self._kinds.get(name, "service")
+        return self._types.contract_decoder(kind, method)
+
+    # -- end ---------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop all components in order and free everything; may be called again."""
+        with self._close_lock:
+            if self._closed:
+                return
+            self._closed = True
+        try:
+            self._supervisor.close()
+        finally:
+            self._endpoint.close()
+            self._bell.close()
+
+    async def aclose(self) -> None:
+        """Like :meth:`close`, without blocking the event loop."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise HostClosedError("the host is closed")
+
+    def _on_seat_closed(self, seat: int, error: Any) -> None:
+        self._endpoint.drop(seat, error)
+
+
+def _folders(plugin_path: str | Path | Iterable[str | Path] | None) -> list[Path] | None:
+    if plugin_path is None:
+        return None
+    if isinstance(plugin_path, str | Path):
+        return [Path(plugin_path)]
+    return [Path(folder) for folder in plugin_path]

@@ -1,0 +1,54 @@
+"""What the host tells about its components; plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """A method as callers see it."""
+
+    name: str
+    is_query: bool
+    is_stream: bool
+    at_most_once: bool
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A worker process. ``state`` is one of ``supervise.lifecycle.WorkerState``."""
+
+    pid: int | None
+    version: str
+    state: str
+    started_at_s: float
+
+
+@dataclass(frozen=True)
+class SeatInfo:
+    """A seat, its share of the calls in basis points, and who holds it."""
+
+    seat: int
+    weight: int
+    worker: WorkerInfo | None
+    restarts: int
+
+
+@dataclass(frozen=True)
+class ComponentInfo:
+    """A component that was started.
+
+    ``state``: ``running``, ``starting``, ``stopping``, ``restarting`` or
+    ``quarantined``; ``reason`` says why it is not running.
+    """
+
+    name: str
+    version: str
+    kind: str
+    state_model: str
+    state: str
+    reason: str
+    requires: dict[str, str]
+    methods: tuple[MethodInfo, ...]
+    seats: tuple[SeatInfo, ...]

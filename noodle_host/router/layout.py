@@ -1,0 +1,90 @@
+"""The memory layout of lanes, channels and doorbells; ``_lane.c`` repeats it.
+
+A **record** is a header of eight words of 8 bytes, then the payload, padded to 8:
+
+====  =========================================================================
+word  meaning
+====  =========================================================================
+0     commit word: length in bytes (32 bits, a multiple of 8, header included),
+      kind (8), flags (8), the producer's core + 1 or 0 (16). 0 = nothing here
+1     call id
+2     method id (32), payload length (32)
+3     key hash, 0 = no key
+4     deadline, CLOCK_MONOTONIC in ns, 0 = none
+5     order: stamped by the leader before it executes
+6     status: stamped by the leader when it has answered
+7     mark: the caller's word; 1 = taken back
+====  =========================================================================
+
+Word 0 is written last, with one aligned store; the word after the record is
+zeroed before that. So a record is there whole or not at all, and a reader that
+polls the one word at its position never meets an old record.
+
+A **pad** is word 0 alone: the rest of the ring is skipped.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+HEADER_BYTES: Final = 64
+HEADER_WORDS: Final = 8
+WORD_ORDER: Final = 5
+WORD_STATUS: Final = 6
+WORD_MARK: Final = 7
+
+# Kinds of records. Requests:
+PAD: Final = 1
+CALL: Final = 2  #: wants one reply
+NOTIFY: Final = 3  #: wants none
+STREAM: Final = 4  #: wants items, then an end
+CREDIT: Final = 5  #: payload-less; the method word holds how many more items
+CANCEL: Final = 6  #: takes back the stream with that call id
+# Replies:
+REPLY: Final = 16
+ERROR: Final = 17
+ITEM: Final = 18
+END: Final = 19
+
+# Flags.
+SLAB: Final = 1  #: the payload is (offset, length) of a slab in the arena
+BY_NAME: Final = 2  #: the body is [[positional], {name: value}]
+NESTED: Final = 4  #: the call id is (order << 16 | index) of the calling seat
+
+# Stamps of the status word.
+STATUS_ANSWERED: Final = 1
+MARK_CANCELLED: Final = 1
+
+# A channel: one page of words, two rings, two arenas.
+CHANNEL_MAGIC: Final = 0x314C4E4843444F4E  # b"NODCHNL1"
+CHANNEL_HEADER_BYTES: Final = 4096
+CH_MAGIC: Final = 0
+CH_LANE_BYTES: Final = 1
+CH_ARENA_BYTES: Final = 2
+CH_CLOSED: Final = 3  #: set by the host: the seat is gone for good
+CH_REQUESTS: Final = 16  #: control words of the lane caller -> seat
+CH_REPLIES: Final = 48  #: control words of the lane seat -> caller
+#: Tasks under way, two words each: call id (0 = free) and items sent. A task's
+#: request is retired when it begins, or one long task would fill the lane.
+CH_TASKS: Final = 64
+TASK_SLOTS: Final = 192
+# A lane's control words, a cache line apart, relative to the above.
+LANE_RETIRED: Final = 0  #: written by the consumer: bytes that may be overwritten
+LANE_WAITING: Final = 8  #: written by the producer: 1 = it waits for room
+LANE_CONTROL_WORDS: Final = 16
+
+# A doorbell: one page of words.
+BELL_BYTES: Final = 4096
+BELL_SLEEPING: Final = 0  #: 1 while the owner blocks, or is about to
+BELL_CONTROL: Final = 8  #: counts control messages that the owner has to fetch
+BELL_BUSY_SINCE_NS: Final = 16  #: when the command under way began, 0 = idle
+BELL_SERVED: Final = 24  #: calls answered
+
+# Payloads up to here travel in the lane, larger ones in slabs.
+INLINE_BYTES: Final = 32 * 1024
+# A seat takes a request only if its reply lane has room for one inline reply.
+REPLY_ROOM_BYTES: Final = INLINE_BYTES + 2 * HEADER_BYTES
+
+LANE_BYTES: Final = 1 << 20
+# Sparse: address space, not memory. The largest message is a quarter of it.
+ARENA_BYTES: Final = 1 << 32

@@ -1,0 +1,1 @@
+"""Starting, watching, settling and restarting workers; all on one thread."""

@@ -1,0 +1,75 @@
+"""The life of a worker as one table. Pure.
+
+The documentation's diagram and the tests are made from it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class WorkerState(StrEnum):
+    SPAWNING = "spawning"  #: the fork server was asked for a process
+    LOADING = "loading"  #: the plugin is being imported and checked
+    LOADED = "loaded"  #: it fits its contract; it holds nothing yet
+    STARTING = "starting"  #: its start hook runs
+    SERVING = "serving"  #: it holds its seat
+    STOPPING = "stopping"  #: it finishes what is in its lanes
+    GONE = "gone"  #: its death is proved
+
+
+class WorkerEvent(StrEnum):
+    SPAWNED = "spawned"
+    LOADED = "loaded"
+    LEAD = "lead"
+    LEADING = "leading"
+    STOP = "stop"
+    EXITED = "exited"
+
+
+S, E = WorkerState, WorkerEvent
+
+TRANSITIONS: Final[dict[tuple[WorkerState, WorkerEvent], WorkerState]] = {
+    (S.SPAWNING, E.SPAWNED): S.LOADING,
+    (S.SPAWNING, E.EXITED): S.GONE,
+    (S.LOADING, E.LOADED): S.LOADED,
+    (S.LOADING, E.STOP): S.STOPPING,
+    (S.LOADING, E.EXITED): S.GONE,
+    (S.LOADED, E.LEAD): S.STARTING,
+    (S.LOADED, E.STOP): S.STOPPING,
+    (S.LOADED, E.EXITED): S.GONE,
+    (S.STARTING, E.LEADING): S.SERVING,
+    (S.STARTING, E.STOP): S.STOPPING,
+    (S.STARTING, E.EXITED): S.GONE,
+    (S.SERVING, E.STOP): S.STOPPING,
+    (S.SERVING, E.EXITED): S.GONE,
+    (S.STOPPING, E.STOP): S.STOPPING,
+    (S.STOPPING, E.EXITED): S.GONE,
+    # What a worker has said before it learned that it is to stop.
+    (S.STOPPING, E.LOADED): S.STOPPING,
+    (S.STOPPING, E.LEADING): S.STOPPING,
+}
+
+
+def next_state(state: WorkerState, event: WorkerEvent) -> WorkerState:
+    """The state after an event.
+
+    Raises:
+        ValueError: the event cannot happen in that state.
+    """
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise ValueError(f"a worker that is {state} cannot see the event {event}") from None
+
+
+def mermaid() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", f"    [*] --> {WorkerState.SPAWNING}"]
+    lines += [
+        f"    {before} --> {after}: {event}"
+        for (before, event), after in TRANSITIONS.items()
+        if before != after
+    ]
+    return "\n".join([*lines, f"    {WorkerState.GONE} --> [*]"])

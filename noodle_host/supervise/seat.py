@@ -1,0 +1,77 @@
+"""A seat as the host sees it: what calls are addressed to, and who holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..router import channel as channel_layout
+from ..router import layout
+from ..router.bell import Doorbell
+from ..router.channel import ChannelEnd
+from ..router.segment import Segment
+from .worker_process import WorkerProcess
+
+
+@dataclass
+class Channel:
+    """A channel of a seat; the host keeps the segment that it made."""
+
+    number: int
+    caller: WorkerProcess | None  #: None: the host itself
+    caller_bell: Doorbell
+    segment: Segment
+    #: False while answers for a dead holder wait for the caller's room.
+    settled: bool = True
+
+    @property
+    def caller_name(self) -> str:
+        return "host" if self.caller is None else self.caller.label
+
+
+class Seat:
+    """A component and a number; outlives the workers that hold it."""
+
+    def __init__(self, number: int, component: str) -> None:
+        self.number = number
+        self.component = component
+        self.bell = Doorbell.create(f"noodle-seat-{component}")
+        self.channels: dict[int, Channel] = {}
+        self.holder: WorkerProcess | None = None
+
+    def give_to(self, worker: WorkerProcess) -> None:
+        """Make a worker the holder: it gets the seat's end of every channel."""
+        self.holder = worker
+        for channel in self.channels.values():
+            if channel.settled:
+                worker.attach(channel)
+
+    def open_channel(
+        self, number: int, caller: WorkerProcess | None, caller_bell: Doorbell
+    ) -> Channel:
+        """Make a channel and hand its seat's end to the holder, if there is one."""
+        segment = channel_layout.create_segment(f"noodle-{self.component}-{number}")
+        channel = Channel(number, caller, caller_bell, segment)
+        self.channels[number] = channel
+        if self.holder is not None:
+            self.holder.attach(channel)
+        return channel
+
+    def end_for_settling(self, channel: Channel) -> ChannelEnd:
+        """The seat's end of a channel, for the host as its interim holder."""
+        return ChannelEnd(channel.segment, channel.caller_bell, caller=False)
+
+    def close_channels(self) -> None:
+        """Say in every channel that the seat is gone for good."""
+        for channel in self.channels.values():
+            channel.segment.words[layout.CH_CLOSED] = 1
+
+    def drop_channel(self, number: int) -> None:
+        """Forget a channel whose caller is gone."""
+        channel = self.channels.pop(number, None)
+        if channel is not None:
+            channel.segment.close()
+
+    def close(self) -> None:
+        for number in list(self.channels):
+            self.drop_channel(number)
+        self.bell.close()

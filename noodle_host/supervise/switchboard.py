@@ -1,0 +1,146 @@
+"""The switchboard: seats, slots and channels, and settling them for the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+
+from ..errors import ComponentNotFoundError, HostError
+from ..router.bell import Doorbell
+from ..router.codec import to_wire
+from ..router.route import RouteTable
+from ..worker import messages
+from .seat import Channel, Seat
+from .settlement import Verdict, free_held_slabs, settle_channel
+from .worker_process import WorkerProcess
+
+# A caller that is stopped leaves no room for its answers; look again so often.
+_RETRY_S = 0.005
+
+
+class Switchboard:
+    """Knows every seat and every channel; used on the supervisor's event loop."""
+
+    def __init__(self, host_bell: Doorbell, exists: Callable[[str], bool]) -> None:
+        self.table = RouteTable.create()
+        self.routes_fd = self.table.segment.read_only_fd()
+        self.host_bell = host_bell
+        self._exists = exists
+        self._slots: dict[str, int] = {}
+        self._seats: dict[int, Seat] = {}
+        self._seat_numbers = itertools.count(1)
+        self._channel_numbers = itertools.count(1)
+        self._settling: set[asyncio.Task[None]] = set()
+
+    def slot(self, component: str) -> int:
+        """The component's slot in the route table; raises ComponentNotFoundError."""
+        slot = self._slots.get(component)
+        if slot is None:
+            if not self._exists(component):
+                raise ComponentNotFoundError(
+                    f"Component {component!r} not found in registry", component=component
+                )
+            slot = self._slots[component] = len(self._slots)
+        return slot
+
+    def add_seat(self, component: str) -> Seat:
+        seat = Seat(next(self._seat_numbers), component)
+        self._seats[seat.number] = seat
+        return seat
+
+    def holder(self, seat_number: int) -> WorkerProcess | None:
+        """Who holds a seat now."""
+        seat = self._seats.get(seat_number)
+        return None if seat is None else seat.holder
+
+    def open_channel(
+        self, seat_number: int, caller: WorkerProcess | None
+    ) -> tuple[Seat, Channel] | None:
+        """Join a caller and a seat; None if there is no such seat any more."""
+        seat = self._seats.get(seat_number)
+        if seat is None:
+            return None
+        bell = self.host_bell if caller is None else caller.bell
+        return seat, seat.open_channel(next(self._channel_numbers), caller, bell)
+
+    def answer(self, worker: WorkerProcess, message: messages.Message) -> None:
+        """Answer what a worker asks about routes and channels."""
+        match message:
+            case messages.FindSlot(component):
+                try:
+                    worker.send(messages.Slot(component, self.slot(component)))
+                except HostError as error:
+                    worker.send(messages.Slot(component, -1, to_wire(error)))
+            case messages.Connect(component, number):
+                opened = self.open_channel(number, worker)
+                if opened is None:
+                    worker.send(messages.Connected(component, number))
+                    return
+                seat, channel = opened
+                fds = [channel.segment.fd, *seat.bell.fds()]
+                worker.send(messages.Connected(component, number), fds)
+
+    # -- after a death -----------------------------------------------------
+
+    def forget_caller(self, worker: WorkerProcess) -> None:
+        """A caller is dead: its channels end, and bells it owed are rung."""
+        for seat in self._seats.values():
+            for number, channel in list(seat.channels.items()):
+                if channel.caller is worker:
+                    if seat.holder is not None:
+                        # The order rings the holder's bell, which the dead one
+                        # may have owed.
+                        seat.holder.send(messages.Detach(number))
+                    seat.drop_channel(number)
+
+    async def settle(self, seat: Seat, verdict: Verdict, tasks: HostError) -> None:
+        """Answer for a dead holder in every channel of its seat.
+
+        Returns when all callers that run have their answers. A caller that
+        is stopped gets them when it runs again; the next holder attaches to its
+        channel only then.
+        """
+        waiting = [
+            asyncio.get_running_loop().create_task(
+                self._settle_channel(seat, channel, verdict, tasks)
+            )
+            for channel in list(seat.channels.values())
+        ]
+        if not waiting:
+            return
+        _, late = await asyncio.wait(waiting, timeout=10 * _RETRY_S)
+        self._settling |= late
+        for task in late:
+            task.add_done_callback(self._settling.discard)
+
+    async def _settle_channel(
+        self, seat: Seat, channel: Channel, verdict: Verdict, tasks: HostError
+    ) -> None:
+        channel.settled = False
+        end = seat.end_for_settling(channel)
+        limit = end.inbox.committed_end()
+        while not settle_channel(end, verdict, tasks, limit):
+            await asyncio.sleep(_RETRY_S)
+            if channel.number not in seat.channels:
+                return
+        free_held_slabs(end)
+        # A caller may sleep for room that the dead one owed it a ring for.
+        channel.caller_bell.ring()
+        channel.settled = True
+        if seat.holder is not None:
+            seat.holder.attach(channel)
+
+    def remove_seat(self, seat: Seat) -> None:
+        """The seat is gone for good; its channels are closed."""
+        self._seats.pop(seat.number, None)
+        seat.close()
+
+    def close(self) -> None:
+        for task in self._settling:
+            task.cancel()
+        for seat in list(self._seats.values()):
+            self.remove_seat(seat)
+        os.close(self.routes_fd)
+        self.table.segment.close()

@@ -1,0 +1,280 @@
+"""A worker as the host sees it: its process, its control socket, its state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import HostError, StartError
+from ..registry.manifest import Manifest
+from ..router import layout
+from ..router.bell import Doorbell
+from ..router.codec import from_wire
+from ..router.packets import PacketSocket
+from ..worker import messages
+from .fork_server import Child, Spawner
+from .lifecycle import WorkerEvent, WorkerState, next_state
+from .output import OutputReader
+
+if TYPE_CHECKING:
+    from .seat import Channel
+
+_LOG: Final = logging.getLogger("noodle_host.supervise")
+# The fork server reaps at once; its report is only a little behind the pidfd.
+_REAPED_WITHIN_S: Final = 0.01
+
+
+class WorkerProcess:
+    """One worker. Everything here runs on the supervisor's event loop."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        bell: Doorbell,
+        on_request: Callable[[WorkerProcess, messages.Message], None],
+    ) -> None:
+        self.manifest = manifest
+        self.bell = bell
+        self.state = WorkerState.SPAWNING
+        self.child: Child | None = None
+        self.methods: list[messages.MethodInfo] = []
+        self.started_at_s = time.time()
+        self.failure: HostError | None = None
+        self.gone = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._on_request = on_request
+        self._control: PacketSocket | None = None
+        self._outputs: list[OutputReader] = []
+        self._health: asyncio.Future[str | None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pid(self) -> int | None:
+        return None if self.child is None else self.child.pid
+
+    @property
+    def label(self) -> str:
+        return f"{self.manifest.name} {self.manifest.version}"
+
+    # -- life --------------------------------------------------------------
+
+    async def spawn(self, spawner: Spawner, spec: bytes, lifeline: int, routes_fd: int) -> None:
+        """Start the process; raises StartError."""
+        ours, theirs = PacketSocket.pair()
+        out_r, out_w = os.pipe2(os.O_CLOEXEC)
+        err_r, err_w = os.pipe2(os.O_CLOEXEC)
+        name, version = self.manifest.name, self.manifest.version
+        try:
+            fds = [theirs.fileno(), out_w, err_w, lifeline, *self.bell.fds()]
+            # As in worker.main.FD_NAMES: bell page, bell, routes come last.
+            self.child = await spawner.spawn(f"{name} {version}", spec, [*fds, routes_fd])
+        except BaseException as error:
+            ours.close()
+            os.close(out_r)
+            os.close(err_r)
+            if isinstance(error, StartError):
+                error.component, error.version = name, version
+            raise
+        finally:
+            theirs.close()
+            os.close(out_w)
+            os.close(err_w)
+        self._step(WorkerEvent.SPAWNED)
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        self._control = PacketSocket(ours, messages.decoder)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(ours.fileno(), self._on_message)
+        loop.add_reader(self.child.pidfd, self._on_exit)
+        for fd, level in ((out_r, logging.INFO), (err_r, logging.WARNING)):
+            reader = OutputReader(fd, level, name, version)
+            reader.start(self.child.pid)
+            self._outputs.append(reader)
+
+    async def reach(self, wanted: WorkerState, timeout_s: float, phase: str) -> None:
+        """Wait until the state is reached; on failure or time-out, kill and raise."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.state is not wanted:
+                    if self.state is WorkerState.GONE:
+                        raise self.failure or self._start_error(
+                            f"the worker died while it was {phase}: {self.how_it_ended()}", phase
+                        )
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            await self.kill()
+            raise self._start_error(
+                f"it was not ready within {timeout_s:g} s ({phase}) and was killed", phase
+            ) from None
+
+    def _start_error(self, message: str, phase: str) -> StartError:
+        return StartError(
+            message,
+            component=self.manifest.name,
+            version=self.manifest.version,
+            worker=self.pid,
+            phase=phase,
+            hint="what it printed is in the log",
+        )
+
+    def how_it_ended(self) -> str:
+        """In words: killed by a signal, exit status, or not known."""
+        code = None if self.child is None else self.child.exit_code
+        if code is None:
+            return "how it ended is not known"
+        if code < 0:
+            try:
+                name = signal.Signals(-code).name
+            except ValueError:
+                name = f"signal {-code}"
+            return f"killed by {name}"
+        return f"exit status {code}"
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until the death is proved."""
+        if self.child is not None and self.state is not WorkerState.GONE:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+            await self.gone.wait()
+
+    def _on_exit(self) -> None:
+        """The pidfd is readable: the death is proved."""
+        assert self.child is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self.child.pidfd)
+        # What it said before it died still counts.
+        self._on_message()
+        if self._control is not None:
+            loop.remove_reader(self._control.fileno())
+            self._control.close()
+            self._control = None
+        self._later(self._bury())
+
+    async def _bury(self) -> None:
+        assert self.child is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REAPED_WITHIN_S):
+                await self.child.reaped.wait()
+        os.close(self.child.pidfd)
+        for output in self._outputs:
+            output.close()
+        if self._health is not None and not self._health.done():
+            self._health.set_result("the worker died")
+        self._step(WorkerEvent.EXITED)
+        self.gone.set()
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        # The event loop itself holds its tasks only weakly.
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _step(self, event: WorkerEvent) -> None:
+        self.state = next_state(self.state, event)
+        self._changed.set()
+
+    # -- orders ------------------------------------------------------------
+
+    def send(self, message: messages.Message, fds: list[int] | None = None) -> None:
+        """Send an order and see that it is looked at, also by a busy worker."""
+        if self._control is None:
+            return
+        try:
+            self._control.send(message, fds)
+        except BlockingIOError:
+            # Thousands of orders unread: it does not look at them any more.
+            _LOG.error("%s does not take its orders and is killed", self.label)
+            assert self.child is not None
+            signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+            return
+        except OSError:
+            # It is dying; the pidfd will say so.
+            return
+        self.bell.words[layout.BELL_CONTROL] += 1
+        self.bell.ring()
+
+    def attach(self, channel: Channel) -> None:
+        """Give the worker the seat's end of a channel."""
+        fds = [channel.segment.fd, *channel.caller_bell.fds()]
+        self.send(messages.Attach(channel.number, channel.caller_name), fds)
+
+    def lead(self) -> None:
+        self._step(WorkerEvent.LEAD)
+        self.send(messages.Lead())
+
+    def stop(self) -> None:
+        if self.state not in (WorkerState.SPAWNING, WorkerState.GONE):
+            self._step(WorkerEvent.STOP)
+            self.send(messages.Stop())
+
+    async def check_health(self, timeout_s: float) -> str | None:
+        """Ask the health hook; None: healthy."""
+        if self.state is not WorkerState.SERVING:
+            return f"the worker is {self.state}"
+        if self._health is None or self._health.done():
+            self._health = asyncio.get_running_loop().create_future()
+            self.send(messages.CheckHealth())
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.shield(self._health)
+        except TimeoutError:
+            return f"it did not answer within {timeout_s:g} s"
+
+    # -- messages ----------------------------------------------------------
+
+    def _on_message(self) -> None:
+        while self._control is not None:
+            try:
+                received: tuple[Any, list[int]] | None = self._control.receive()
+            except BlockingIOError:
+                return
+            except OSError:
+                received = None
+            except ValueError as error:
+                _LOG.error("%s sent nonsense and is killed: %s", self.label, error)
+                assert self.child is not None
+                signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+                received = None
+            if received is None:
+                # End-of-file is no proof of death: a plugin may have closed
+                # the descriptor. But it takes no more orders.
+                asyncio.get_running_loop().remove_reader(self._control.fileno())
+                self._later(self._reap_deaf())
+                return
+            message, fds = received
+            for fd in fds:
+                os.close(fd)
+            self._hear(message)
+
+    async def _reap_deaf(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self.gone.wait()
+                return
+        _LOG.error("%s closed its control socket and is killed", self.label)
+        await self.kill()
+
+    def _hear(self, message: messages.Message) -> None:
+        match message:
+            case messages.Loaded(methods):
+                self.methods = methods
+                self._step(WorkerEvent.LOADED)
+            case messages.Leading():
+                self._step(WorkerEvent.LEADING)
+            case messages.Failed(wire):
+                self.failure = from_wire(wire, StartError)
+            case messages.Health(problem):
+                if self._health is not None and not self._health.done():
+                    self._health.set_result(problem)
+            case messages.Stopped():
+                pass
+            case _:
+                self._on_request(self, message)

@@ -1,0 +1,259 @@
+"""The server: executes the calls of a seat, one at a time, on the main thread."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import ArgumentError, EncodeError, HostError, NoSuchMethod
+from ..router import codec, layout
+from ..router.lane import Record
+from .inlet import Inlet
+from .methods import Method
+from .task import Task
+
+
+class Server:
+    """Serves the inlets of one seat with the methods of one component."""
+
+    def __init__(self, component: str, version: str, methods: dict[int, Method]) -> None:
+        self._component = component
+        self._version = version
+        self._methods = methods
+        self._pid = os.getpid()
+        self._order = 0
+        self._tasks: dict[tuple[int, int], Task] = {}
+        self.inlets: dict[int, Inlet] = {}
+        #: The deadline of the call under way, for the calls that it makes.
+        self.deadline_ns = 0
+
+    # -- inlets ------------------------------------------------------------
+
+    def attach(self, inlet: Inlet) -> None:
+        self.inlets[inlet.channel] = inlet
+
+    def detach(self, channel: int) -> None:
+        """The caller is gone: its tasks end, its requests are dropped."""
+        inlet = self.inlets.pop(channel, None)
+        for key, task in list(self._tasks.items()):
+            if key[0] == channel:
+                self._close(task)
+                del self._tasks[key]
+        if inlet is not None:
+            inlet.end.close()
+
+    # -- one turn ----------------------------------------------------------
+
+    def has_work(self) -> bool:
+        """Whether a turn would do something."""
+        for inlet in self.inlets.values():
+            if inlet.reader.has_record() and inlet.can_take():
+                return True
+        return any(task.can_step() for task in self._tasks.values())
+
+    def turn(self) -> bool:
+        """Serve one request of each caller and step each task; True if there was any."""
+        worked = False
+        for inlet in tuple(self.inlets.values()):
+            if inlet.reader.has_record() and inlet.can_take():
+                worked = self._take(inlet) or worked
+            elif inlet.has_backlog:
+                inlet.can_take()
+        if self._tasks:
+            worked = self._step_tasks() or worked
+        return worked
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way and nothing waits, not even unsent replies."""
+        return (
+            not self._tasks
+            and not self.has_work()
+            and not any(inlet.has_backlog for inlet in self.inlets.values())
+        )
+
+    def _take(self, inlet: Inlet) -> bool:
+        reader = inlet.reader
+        before = reader.position
+        record = reader.read()
+        if record is None:
+            return False
+        kind = record[1]
+        if kind == layout.CALL:
+            self._call(inlet, record)
+        elif kind == layout.STREAM:
+            if not self._begin_task(inlet, record):
+                reader.position = before
+                return False
+        elif kind == layout.CREDIT:
+            task = self._tasks.get((inlet.channel, record[4]))
+            if task is not None:
+                task.grant(self._method_word(record))
+        elif kind == layout.CANCEL:
+            task = self._tasks.pop((inlet.channel, record[4]), None)
+            if task is not None:
+                self._close(task)
+        elif kind == layout.NOTIFY:
+            self._notify(record, inlet)
+        inlet.end.inbox.retire(reader.position)
+        return True
+
+    @staticmethod
+    def _method_word(record: Record) -> int:
+        return record[5]
+
+    # -- calls -------------------------------------------------------------
+
+    def _call(self, inlet: Inlet, record: Record) -> None:
+        position, call_id = record[0], record[4]
+        lane = inlet.reader.memory
+        if self._is_void(record):
+            self._drop_payload(inlet, record)
+            return
+        self._order += 1
+        lane.stamp(position, layout.WORD_ORDER, self._order)
+        kind = layout.REPLY
+        try:
+            method = self._method(record)
+            if method.is_stream:
+                raise ArgumentError(
+                    f"{method.name}() streams its items", hint="use stream() instead of call()"
+                )
+            arguments = self._arguments(inlet, record, method)
+            self.deadline_ns = record[7]
+            body: Any = codec.encode_result(method.function(*arguments))
+        except BaseException as error:
+            kind = layout.ERROR
+            body = self._error(error)
+        inlet.reply(kind, call_id, body)
+        lane.stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
+
+    def _notify(self, record: Record, inlet: Inlet) -> None:
+        if self._is_void(record):
+            self._drop_payload(inlet, record)
+            return
+        self._order += 1
+        inlet.reader.memory.stamp(record[0], layout.WORD_ORDER, self._order)
+        try:
+            method = self._method(record)
+            self.deadline_ns = record[7]
+            method.function(*self._arguments(inlet, record, method))
+        except BaseException as error:
+            self.on_lost_error(error)
+
+    def on_lost_error(self, error: BaseException) -> None:
+        """A one-way message raised: there is nobody to tell but the log."""
+        # Replaced by the worker's main; standard error arrives in the host's log.
+        os.write(2, f"one-way message failed: {type(error).__name__}: {error}\n".encode())
+
+    def _method(self, record: Record) -> Method:
+        method = self._methods.get(record[5])
+        if method is None:
+            known = ", ".join(sorted(m.name for m in self._methods.values()))
+            raise NoSuchMethod(
+                "there is no such method",
+                component=self._component,
+                version=self._version,
+                hint=f"it has: {known or 'none'}",
+            )
+        return method
+
+    def _arguments(self, inlet: Inlet, record: Record, method: Method) -> tuple[Any, ...]:
+        by_name = bool(record[2] & layout.BY_NAME)
+        if record[2] & layout.SLAB:
+            slab = inlet.end.inbox.slab(record)
+            assert slab is not None
+            # The lease frees the slab when the last view of it is dropped.
+            body = inlet.end.inbox.arena.lease(*slab)
+        else:
+            # Views of the ring would change under the component's hands once
+            # the record is retired.
+            body = memoryview(bytes(record[11]))
+        return method.decode_arguments(body, by_name)
+
+    @staticmethod
+    def _is_void(record: Record) -> bool:
+        """Taken back by its caller, or too late to be of use."""
+        if record[10]:
+            return True
+        return record[7] != 0 and time.monotonic_ns() >= record[7]
+
+    @staticmethod
+    def _drop_payload(inlet: Inlet, record: Record) -> None:
+        slab = inlet.end.inbox.slab(record)
+        if slab is not None:
+            inlet.end.inbox.arena.free(slab[0])
+
+    def _error(self, error: BaseException) -> bytes:
+        if isinstance(error, NoSuchMethod | ArgumentError | EncodeError) and not error.component:
+            error.component = self._component
+            error.version = self._version
+        if (
+            isinstance(error, HostError)
+            and error.worker is None
+            and error.component == self._component
+        ):
+            error.worker = self._pid
+        return codec.encode_exception(error, self._component, self._version, self._pid)
+
+    # -- tasks -------------------------------------------------------------
+
+    def _begin_task(self, inlet: Inlet, record: Record) -> bool:
+        call_id = record[4]
+        if self._is_void(record):
+            self._drop_payload(inlet, record)
+            return True
+        slot = inlet.take_slot(call_id)
+        if slot < 0:
+            return False
+        try:
+            method = self._method(record)
+            if not method.is_stream:
+                raise ArgumentError(
+                    f"{method.name}() does not stream", hint="use call() instead of stream()"
+                )
+            items = method.function(*self._arguments(inlet, record, method))
+            assert isinstance(items, Iterator)
+        except BaseException as error:
+            inlet.free_slot(slot)
+            inlet.reply(layout.ERROR, call_id, self._error(error))
+            return True
+        self._tasks[inlet.channel, call_id] = Task(inlet, call_id, slot, items, record[7])
+        return True
+
+    def _step_tasks(self) -> bool:
+        worked = False
+        for key, task in tuple(self._tasks.items()):
+            if task.expired:
+                self._close(task)
+            elif task.can_step():
+                worked = True
+                self.deadline_ns = task.deadline_ns
+                try:
+                    task.step()
+                except BaseException as error:
+                    self._fail(task, error)
+            if task.ended:
+                self._tasks.pop(key, None)
+        return worked
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        body = self._error(error)
+        try:
+            task.fail(body)
+        except BaseException as second:
+            self.on_lost_error(second)
+
+    def _close(self, task: Task) -> None:
+        try:
+            task.close()
+        except BaseException as error:
+            self.on_lost_error(error)
+
+    def close_tasks(self) -> None:
+        """End all tasks; their callers are told by whoever holds the seat next."""
+        for task in self._tasks.values():
+            self._close(task)
+        self._tasks.clear()
