@@ -96,6 +96,20 @@ class PluginError(HostError):
         return f"{self.where}: {text}" if self.where else text
 
 
+class SourceError(HostError):
+    """A program's source cannot be read; ``where`` names the file and the place."""
+
+    default_code = "RTUP_0001"
+    default_phase = "read"
+
+    def __init__(self, message: str, *, where: str = "", **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.where}: {super().__str__()}"
+
+
 class RequirementError(HostError):
     """A component requires what is not there, or requirements form a cycle."""
 

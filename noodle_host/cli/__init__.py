@@ -1,0 +1,1 @@
+"""The command noodle-host. Needs the extra ``cli``: click and rich."""
