@@ -10,15 +10,38 @@ from ..markers import hookspec, query
 from ..tokens import Token
 
 
-class ParseResult(msgspec.Struct, frozen=True, array_like=True):
-    """The tree, the modules it imports, and every error of the file at once.
+class NamePlace(msgspec.Struct, frozen=True, array_like=True):
+    """A name and where it stands, from 1."""
 
-    ``imports`` holds the module paths as written, each once, in order. The
-    tree is complete only if no diagnostic is an error.
+    name: str
+    line: int
+    column: int
+
+
+class Import(msgspec.Struct, frozen=True, array_like=True):
+    """A module path as written and where it stands.
+
+    ``names`` are the exports of that module which the statement asks for.
+    ``exports_all`` says that what it exports, this module exports too.
+    """
+
+    path: str
+    line: int
+    column: int
+    names: list[NamePlace]
+    exports_all: bool = False
+
+
+class ParseResult(msgspec.Struct, frozen=True, array_like=True):
+    """The tree, every statement with a module path in order, the names that
+    importers see, and every error of the file at once.
+
+    The tree is complete only if no diagnostic is an error.
     """
 
     module: ast.Module
-    imports: list[str]
+    imports: list[Import]
+    exports: list[str]
     diagnostics: list[Diagnostic]
 
 
