@@ -8,7 +8,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -101,6 +101,15 @@ class Host:
     async def _start(self, name: str, version: str | None, replicas: int) -> ComponentInfo:
         self._check_open()
         return await self._supervisor.start(name, version, replicas)
+
+    def start_all(self, wanted: Mapping[str, str | None]) -> list[ComponentInfo]:
+        """Start several components at once, with what they require: all or none.
+
+        Args:
+            wanted: component -> a version, a PEP 440 range, or None for the newest.
+        """
+        self._check_open()
+        return self._supervisor.run(self._supervisor.start_all(wanted))
 
     def stop(self, name: str) -> None:
         """Stop a component; calls that were sent are answered, tasks are cancelled."""

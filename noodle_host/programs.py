@@ -6,6 +6,7 @@ tokens and trees on without decoding them.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,16 +16,18 @@ from typing import Final
 import msgspec
 
 from hookspecs.contracts.bytecode_generator import GenerateResult
+from hookspecs.contracts.parser import Import
 from hookspecs.contracts.vm import Program, ProgramModule, RunEvent
 from hookspecs.diagnostics import Diagnostic
 
-from .errors import SourceError
 from .host import Host
+from .source import imported_file, read_source
 
 #: The components that compile, in the order of the stages.
 COMPILER: Final = ("lexer", "parser", "optimizer", "bytecode_generator")
 RUNTIME: Final = "vm"
-SUFFIX: Final = ".noodle"
+#: Modules of which each imports the next one; a chain that long is a mistake.
+MAX_IMPORT_DEPTH: Final = 100
 
 
 class _Lexed(msgspec.Struct, array_like=True):
@@ -34,7 +37,8 @@ class _Lexed(msgspec.Struct, array_like=True):
 
 class _Parsed(msgspec.Struct, array_like=True):
     module: msgspec.Raw
-    imports: list[str]
+    imports: list[Import]
+    exports: list[str]
     diagnostics: list[Diagnostic]
 
 
@@ -76,9 +80,7 @@ class Programs:
         ``versions`` maps a component to a version or a PEP 440 range.
         """
         wanted = versions or {}
-        infos = self._host.start_all(
-            {name: wanted.get(name) for name in (*COMPILER, RUNTIME)}
-        )
+        infos = self._host.start_all({name: wanted.get(name) for name in (*COMPILER, RUNTIME)})
         return {info.name: info.version for info in infos}
 
     def compile(self, path: Path) -> Compilation:
@@ -90,10 +92,7 @@ class Programs:
         """
         began = time.perf_counter()
         compilation = Compilation()
-        modules: dict[Path, ProgramModule] = {}
-        self._compile_module(path, str(path), compilation, modules, ())
-        if not any(d.severity == "error" for d in compilation.diagnostics):
-            compilation.program = Program(list(modules.values()))
+        _Compiler(self._host, compilation).compile(str(path))
         compilation.compilation_time_s = time.perf_counter() - began
         return compilation
 
@@ -105,123 +104,111 @@ class Programs:
         """
         return self._host.stream(RUNTIME, "run", program, timeout=timeout)
 
-    def _compile_module(
-        self,
-        path: Path,
-        name: str,
-        compilation: Compilation,
-        modules: dict[Path, ProgramModule],
-        importers: tuple[Path, ...],
-    ) -> str:
-        """Compile one module after those it imports; return its name."""
-        identity = path.resolve()
-        done = modules.get(identity)
-        if done is not None:
-            return done.name
-        source = read_source(path)
-        compilation.sources[name] = source
-        parsed = self._parse(source, name, compilation)
-        if parsed is None:
-            return name
-        imports: dict[str, str] = {}
-        for written in parsed.imports:
-            target = _resolve(path, written)
-            problem = ""
-            if target.resolve() in (*importers, identity):
-                problem = f'"{written}" imports this module in turn'
-            elif not target.is_file():
-                problem = f'there is no module "{written}"'
-            if problem:
-                compilation.diagnostics.append(
-                    _import_problem(parsed.module, written, name, problem, str(target))
-                )
-                continue
-            imports[written] = self._compile_module(
-                target, str(target), compilation, modules, (*importers, identity)
-            )
-        if not any(d.severity == "error" for d in compilation.diagnostics):
-            code = self._generate(parsed.module, compilation)
-            modules[identity] = ProgramModule(name, code, imports)
-        return name
 
-    def _parse(self, source: str, name: str, compilation: Compilation) -> _Parsed | None:
+class _Compiler:
+    """Compiles one program: each module once, after those it imports."""
+
+    def __init__(self, host: Host, compilation: Compilation) -> None:
+        self._host = host
+        self._result = compilation
+        #: By real path, in the order to initialize; the files whose imports are
+        #: being compiled, from the main one; the files that have errors.
+        self._modules: dict[str, ProgramModule] = {}
+        self._exports: dict[str, set[str]] = {}
+        self._open: dict[str, str] = {}
+        self._failed: set[str] = set()
+
+    def compile(self, file: str) -> None:
+        self._compile_module(file)
+        if not self._failed:
+            self._result.program = Program(list(self._modules.values()))
+
+    def _compile_module(self, file: str) -> str | None:
+        """Return the name of the module; None if it, or one it imports, has errors."""
+        identity = os.path.realpath(file)
+        if identity in self._failed:
+            return None
+        if identity in self._modules:
+            return self._modules[identity].name
+        source = self._result.sources[file] = read_source(Path(file))
+        parsed = self._parse(source, file)
+        self._open[identity] = file
+        found: list[Diagnostic] = [*parsed.diagnostics]
+        imports: dict[str, str] = {}
+        exports = self._exports[identity] = set(parsed.exports)
+        for wanted in parsed.imports:
+            target = imported_file(file, wanted.path)
+            problem = self._cannot_import(wanted, target)
+            if problem:
+                found.append(_error(problem, file, wanted.line, wanted.column, len(wanted.path)))
+                continue
+            name = self._compile_module(target)
+            if name is None:
+                self._failed.add(identity)
+                continue
+            imports[wanted.path] = name
+            seen = self._exports[os.path.realpath(target)]
+            if wanted.exports_all:
+                exports |= seen
+            found += [
+                _error(
+                    f'module "{wanted.path}" has no export "{asked.name}"',
+                    file,
+                    asked.line,
+                    asked.column,
+                    len(asked.name),
+                )
+                for asked in wanted.names
+                if asked.name not in seen
+            ]
+        del self._open[identity]
+        self._report(found)
+        if any(diagnostic.severity == "error" for diagnostic in found):
+            self._failed.add(identity)
+        if identity in self._failed:
+            return None
+        self._modules[identity] = ProgramModule(file, self._generate(parsed.module), imports)
+        return file
+
+    def _cannot_import(self, wanted: Import, target: str) -> str:
+        if not os.path.isfile(target):
+            return f'cannot find module "{wanted.path}"'
+        identity = os.path.realpath(target)
+        if identity in self._open:
+            files = list(self._open.items())
+            start = [real for real, _ in files].index(identity)
+            chain = [shown for _, shown in files[start:]]
+            return f"import cycle: {' -> '.join([*chain, chain[0]])}"
+        if len(self._open) >= MAX_IMPORT_DEPTH:
+            return f"more than {MAX_IMPORT_DEPTH} modules import one another in a row"
+        return ""
+
+    def _parse(self, source: str, file: str) -> _Parsed:
         call = self._host.call
-        lexed = call("lexer", "tokenize", source, name, result_type=_Lexed)
-        compilation.diagnostics += lexed.diagnostics
-        if any(d.severity == "error" for d in lexed.diagnostics):
-            # The parser goes on all the same: every error of a file at once.
-            parsed = call("parser", "parse", lexed.tokens, name, result_type=_Parsed)
-            compilation.diagnostics += parsed.diagnostics
-            compilation.diagnostics.sort(key=lambda d: (d.file, d.line, d.column))
-            return None
-        parsed = call("parser", "parse", lexed.tokens, name, result_type=_Parsed)
-        compilation.diagnostics += parsed.diagnostics
-        if any(d.severity == "error" for d in parsed.diagnostics):
-            return None
-        assert isinstance(parsed, _Parsed)
+        lexed = call("lexer", "tokenize", source, file, result_type=_Lexed)
+        # The parser goes on after errors of the lexer: every error of a file at once.
+        parsed: _Parsed = call("parser", "parse", lexed.tokens, file, result_type=_Parsed)
+        parsed.diagnostics += lexed.diagnostics
         return parsed
 
-    def _generate(self, module: msgspec.Raw, compilation: Compilation) -> bytes:
+    def _generate(self, module: msgspec.Raw) -> bytes:
         call = self._host.call
         optimized = call("optimizer", "optimize", module, result_type=_Optimized)
-        _add(compilation.optimizations, optimized.report)
+        _add(self._result.optimizations, optimized.report)
         generated = call(
             "bytecode_generator", "generate", optimized.module, result_type=GenerateResult
         )
-        compilation.diagnostics += generated.diagnostics
-        _add(compilation.statistics, generated.statistics)
+        self._report(generated.diagnostics)
+        _add(self._result.statistics, generated.statistics)
         code: bytes = generated.code
         return code
 
-
-def read_source(path: Path) -> str:
-    """Read a source file; raises SourceError that says why it cannot be."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise SourceError("there is no such file", where=str(path)) from None
-    except IsADirectoryError:
-        raise SourceError("it is a directory, not a program", where=str(path)) from None
-    except OSError as error:
-        raise SourceError(f"it cannot be read: {error.strerror}", where=str(path)) from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        raise SourceError(
-            f"it is not UTF-8: byte 0x{data[error.start]:02x} cannot stand here",
-            where=f"{path}:{line}:{column}",
-            hint="save the file as UTF-8",
-        ) from None
+    def _report(self, diagnostics: list[Diagnostic]) -> None:
+        self._result.diagnostics += sorted(diagnostics, key=lambda d: (d.line, d.column))
 
 
-def _resolve(importer: Path, written: str) -> Path:
-    target = importer.parent / written
-    return target if target.suffix == SUFFIX else target.with_name(target.name + SUFFIX)
-
-
-def _import_problem(
-    module: msgspec.Raw, written: str, file: str, problem: str, looked_at: str
-) -> Diagnostic:
-    # Only here is the tree decoded: where does the import stand?
-    from hookspecs import ast
-
-    tree = msgspec.msgpack.decode(module, type=ast.Module)
-    line = column = 1
-    for statement in tree.body:
-        if getattr(statement, "path", None) == written:
-            line, column = statement.line, statement.column
-            break
-    return Diagnostic(
-        "error",
-        "semantic_analysis",
-        problem,
-        file,
-        line,
-        column,
-        expected=f"a module at {looked_at}",
-    )
+def _error(message: str, file: str, line: int, column: int, length: int) -> Diagnostic:
+    return Diagnostic("error", "semantic_analysis", message, file, line, column, max(1, length))
 
 
 def _add(total: dict[str, int], more: Mapping[str, int]) -> None:

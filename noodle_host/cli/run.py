@@ -44,10 +44,11 @@ def run(
     error.
     """
     # A file that is not there should not cost the start of five processes.
-    from noodle_host.programs import Programs, read_source
+    from noodle_host.source import read_source
 
     read_source(file)
     from noodle_host.host import Host
+    from noodle_host.programs import Programs
 
     wanted = dict(parse_requirement(text) for text in use)
     with Host(plugin_folders(plugin_path)) as host:

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
 from ..config import HostConfig
@@ -114,28 +114,57 @@ class Supervisor:
         running = self._component_versions()
         if name in running:
             return await self._already_running(name, version, replicas)
-        order = self._registry.start_order(name, version, running)
+        await self._start_in_order(
+            self._registry.start_order(name, version, running), {name: replicas}
+        )
+        return self._components[name].info()
+
+    async def start_all(self, wanted: Mapping[str, str | None]) -> list[ComponentInfo]:
+        """Start several components, one worker each, at once: all of them or none."""
+        planned = self._component_versions()
+        for name in wanted.keys() & planned.keys():
+            await self._already_running(name, wanted[name], len(self._components[name].seats))
+        order: list[Manifest] = []
+        # Those with a wish for a version come first, so that what requires them sees it.
+        for name in sorted(wanted, key=lambda name: wanted[name] is None):
+            if name not in planned:
+                order += self._registry.start_order(name, wanted[name], planned)
+                planned.update({manifest.name: manifest.version for manifest in order})
+            elif wanted[name] is not None:
+                self._check_version(name, wanted[name], planned[name])
+        await self._start_in_order(order, {})
+        return [self._components[name].info() for name in wanted]
+
+    async def _start_in_order(self, order: list[Manifest], replicas: Mapping[str, int]) -> None:
         fresh: list[Component] = []
         try:
             async with contextlib.AsyncExitStack() as held:
-                # Dependency order is the same for everybody: no dead-lock.
-                for manifest in order:
-                    await held.enter_async_context(self._lock(manifest.name))
+                # By name, whatever the order of starting: two starts cannot dead-lock.
+                for locked in sorted(manifest.name for manifest in order):
+                    await held.enter_async_context(self._lock(locked))
                 for manifest in order:
                     if manifest.name not in self._components:
                         component = Component(manifest, self.switchboard.slot(manifest.name))
                         self._components[manifest.name] = component
                         fresh.append(component)
                 for component in fresh:
-                    count = replicas if component.name == name else 1
-                    for _ in range(count):
+                    for _ in range(replicas.get(component.name, 1)):
                         seat = self.switchboard.add_seat(component.name)
                         component.seats[seat.number] = SeatRecord(seat)
                 await self._bring_up(fresh)
         except BaseException:
             await self._give_up(fresh)
             raise
-        return self._components[name].info()
+
+    def _check_version(self, name: str, wanted: str | None, here: str) -> None:
+        if wanted is not None and self._registry.manifest(name, wanted).version != here:
+            raise RequirementError(
+                f"version {here} is running, not {wanted}",
+                component=name,
+                version=here,
+                phase="start",
+                hint="stop it first, or upgrade it",
+            )
 
     async def _already_running(
         self, name: str, version: str | None, replicas: int
@@ -145,14 +174,7 @@ class Supervisor:
             if component is None:
                 raise HostClosedError("it was stopped meanwhile", component=name, phase="start")
             here = component.manifest.version
-            if version is not None and self._registry.manifest(name, version).version != here:
-                raise RequirementError(
-                    f"version {here} is running, not {version}",
-                    component=name,
-                    version=here,
-                    phase="start",
-                    hint="stop it first, or upgrade it",
-                )
+            self._check_version(name, version, here)
             if len(component.seats) != replicas:
                 raise RequirementError(
                     f"it runs with {len(component.seats)} replicas, not {replicas}",
