@@ -31,6 +31,7 @@ PRELOAD: Final = (
     "multiprocess.popen_fork",
     "cloudpickle",
     "noodle_host.worker.main",
+    "hookspecs.ast",
     "hookspecs.bytecode",
 )
 

@@ -29,10 +29,14 @@ from .spec import FD_NAMES, WorkerSpec, decode_spec
 
 _LONGEST_SLEEP_S: Final = 1.0
 
+#: Syntax trees are deep, and decoding one takes several levels for each of its own.
+_RECURSION_LIMIT: Final = 10_000
+
 
 def run_worker(spec_body: bytes, fds: list[int]) -> None:
     """Be a worker until told to stop; the fork server's child calls this."""
     names = dict(zip(FD_NAMES, fds, strict=True))
+    sys.setrecursionlimit(_RECURSION_LIMIT)
     os.dup2(names["stdout"], 1)
     os.dup2(names["stderr"], 2)
     os.close(names["stdout"])
