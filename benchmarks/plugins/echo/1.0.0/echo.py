@@ -1,0 +1,13 @@
+"""Gives back what it gets: what is measured is the way there and back."""
+
+from __future__ import annotations
+
+import time
+
+
+class Echo:
+    def echo(self, data: bytes) -> bytes:
+        return data
+
+    def nap(self, seconds: float) -> None:
+        time.sleep(seconds)
