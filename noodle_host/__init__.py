@@ -18,19 +18,25 @@ from .errors import (
     PluginError,
     RemoteError,
     RequirementError,
+    SourceError,
     StartError,
     WorkerDied,
 )
 from .host import Host
 from .model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
+from .programs import Compilation, Programs
 from .registry.descriptor import ComponentDescriptor
 from .registry.registry import RuntimeComponentRegistry
+from .router.call import Call
+from .router.stream import Stream
 
 __all__ = [
     "ArgumentError",
+    "Call",
     "CallCancelled",
     "CallError",
     "CallTimeout",
+    "Compilation",
     "ComponentDescriptor",
     "ComponentInfo",
     "ComponentNotFoundError",
@@ -44,12 +50,15 @@ __all__ = [
     "NoSuchMethod",
     "PayloadTooLarge",
     "PluginError",
+    "Programs",
     "RemoteError",
     "RequirementError",
     "RestartPolicy",
     "RuntimeComponentRegistry",
     "SeatInfo",
+    "SourceError",
     "StartError",
+    "Stream",
     "WorkerDied",
     "WorkerInfo",
 ]
