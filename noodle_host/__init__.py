@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from .config import HostConfig, RestartPolicy
-from .errors import (
-    ArgumentError,
-    CallCancelled,
-    CallError,
-    CallTimeout,
-    ComponentNotFoundError,
-    ConfigError,
-    EncodeError,
-    HostClosedError,
-    HostError,
-    NoSuchMethod,
-    PayloadTooLarge,
-    PluginError,
-    RemoteError,
-    RequirementError,
-    SourceError,
-    StartError,
-    WorkerDied,
-)
-from .host import Host
-from .model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
-from .programs import Compilation, Programs
-from .registry.descriptor import ComponentDescriptor
-from .registry.registry import RuntimeComponentRegistry
-from .router.call import Call
-from .router.stream import Stream
+import importlib
+from typing import TYPE_CHECKING
+
+# Every worker imports this package on its way to noodle_host.worker, and should not pay for
+# the host's side: the names are loaded when they are first asked for.
+if TYPE_CHECKING:
+    from .config import HostConfig, RestartPolicy
+    from .errors import (
+        ArgumentError,
+        CallCancelled,
+        CallError,
+        CallTimeout,
+        ComponentNotFoundError,
+        ConfigError,
+        EncodeError,
+        HostClosedError,
+        HostError,
+        NoSuchMethod,
+        PayloadTooLarge,
+        PluginError,
+        RemoteError,
+        RequirementError,
+        SourceError,
+        StartError,
+        WorkerDied,
+    )
+    from .host import Host
+    from .model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
+    from .programs import Compilation, Programs
+    from .registry.descriptor import ComponentDescriptor
+    from .registry.registry import RuntimeComponentRegistry
+    from .router.call import Call
+    from .router.stream import Stream
 
 __all__ = [
     "ArgumentError",
@@ -62,3 +68,49 @@ __all__ = [
     "WorkerDied",
     "WorkerInfo",
 ]
+
+_HOMES = {
+    "ArgumentError": ".errors",
+    "Call": ".router.call",
+    "CallCancelled": ".errors",
+    "CallError": ".errors",
+    "CallTimeout": ".errors",
+    "Compilation": ".programs",
+    "ComponentDescriptor": ".registry.descriptor",
+    "ComponentInfo": ".model",
+    "ComponentNotFoundError": ".errors",
+    "ConfigError": ".errors",
+    "EncodeError": ".errors",
+    "Host": ".host",
+    "HostClosedError": ".errors",
+    "HostConfig": ".config",
+    "HostError": ".errors",
+    "MethodInfo": ".model",
+    "NoSuchMethod": ".errors",
+    "PayloadTooLarge": ".errors",
+    "PluginError": ".errors",
+    "Programs": ".programs",
+    "RemoteError": ".errors",
+    "RequirementError": ".errors",
+    "RestartPolicy": ".config",
+    "RuntimeComponentRegistry": ".registry.registry",
+    "SeatInfo": ".model",
+    "SourceError": ".errors",
+    "StartError": ".errors",
+    "Stream": ".router.stream",
+    "WorkerDied": ".errors",
+    "WorkerInfo": ".model",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(home, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
