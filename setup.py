@@ -11,7 +11,7 @@ setup(
     package_dir={"noodle_host.bundled": "plugins"},
     package_data={
         "hookspecs": ["py.typed"],
-        "noodle_host": ["py.typed"],
+        "noodle_host": ["py.typed", "router/_lane.pyi"],
         "noodle_host.bundled": ["*/*/component.toml", "*/*/**/*.py"],
     },
     # Without a compiler the package works, slower.
@@ -19,7 +19,7 @@ setup(
         Extension(
             "noodle_host.router._lane",
             ["noodle_host/router/_lane.c"],
-            extra_compile_args=["-O2", "-std=c11"],
+            extra_compile_args=["-O2", "-std=c11", "-Wall"],
             optional=True,
         )
     ],

@@ -13,10 +13,19 @@ import contextlib
 import os
 import select
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from . import layout
 from .segment import Segment
+
+# A wake-up costs about this much, so spinning longer than it never pays.
+_MAX_SPIN_NS: Final = 50_000
+# Below this not even a prompt peer answers in time.
+_MIN_SPIN_NS: Final = 12_000
+# Every so many sleeps one spin finds out whether it pays again.
+_PROBE_EVERY: Final = 16
 
 
 def fence() -> None:
@@ -73,8 +82,19 @@ class Doorbell:
             self.segment.close()
 
 
+class Watched(Protocol):
+    """A lane, as far as a sleeper looks at it."""
+
+    def has_record(self) -> bool: ...
+
+
 class Sleeper:
-    """The owner's side of a doorbell: blocks until rung, or another fd is ready."""
+    """The owner's side of a doorbell: looks at its lanes for a while, then blocks.
+
+    ``other_fds`` end a sleep too.
+    """
+
+    __slots__ = ("_budget_ns", "_misses", "_one_core", "_poll", "bell")
 
     def __init__(self, bell: Doorbell, *other_fds: int) -> None:
         self.bell = bell
@@ -82,6 +102,33 @@ class Sleeper:
         self._poll.register(bell.fd, select.POLLIN)
         for fd in other_fds:
             self._poll.register(fd, select.POLLIN)
+        self._budget_ns = _MAX_SPIN_NS
+        self._misses = 0
+        # On one core the peer cannot run while we spin.
+        self._one_core = len(os.sched_getaffinity(0)) < 2
+
+    def spin(self, readers: Sequence[Watched]) -> bool:
+        """Look at the lanes as long as it has paid lately; True if one has mail."""
+        budget = self._budget_ns
+        if not budget:
+            self._misses += 1
+            if self._misses % _PROBE_EVERY == 0:
+                budget = _MAX_SPIN_NS
+        if not budget or self._one_core or not readers:
+            return any(reader.has_record() for reader in readers)
+        clock = time.monotonic_ns
+        limit = clock() + budget
+        while True:
+            for reader in readers:
+                if reader.has_record():
+                    self._budget_ns = _MAX_SPIN_NS
+                    return True
+            if clock() >= limit:
+                break
+        self._budget_ns //= 2
+        if self._budget_ns < _MIN_SPIN_NS:
+            self._budget_ns = 0
+        return False
 
     def sleep(self, has_mail: Callable[[], object], timeout_s: float) -> None:
         """Block until there may be mail, at most ``timeout_s`` seconds.

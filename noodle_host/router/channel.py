@@ -12,8 +12,9 @@ import threading
 from typing import Final
 
 from . import layout
-from .bell import Doorbell, fence
-from .lane import LaneMemory, LaneReader, LaneWriter, Record
+from .bell import Doorbell
+from .lane import Record
+from .native import LaneMemory, LaneReader, LaneWriter
 from .segment import Segment
 from .slab import ArenaReader, ArenaWriter
 
@@ -35,7 +36,7 @@ class Outbox:
     """The writing half of one end: a lane, its arena, and the reader's bell."""
 
     def __init__(self, lane: LaneMemory, arena: ArenaWriter, peer: Doorbell) -> None:
-        self.writer = LaneWriter(lane)
+        self.writer = LaneWriter(lane, peer)
         self.arena = arena
         self.peer = peer
         self.lock = threading.Lock()
@@ -75,9 +76,6 @@ class Outbox:
             )
             if position < 0 and offset:
                 self.arena.free(offset)
-        if position >= 0:
-            fence()
-            self.peer.ring_if_asleep()
         return position
 
     def _fill(self, offset: int, body: bytes | Chunks) -> None:
@@ -96,16 +94,13 @@ class Inbox:
     """The reading half of one end: a lane, its arena, and the writer's bell."""
 
     def __init__(self, lane: LaneMemory, arena: ArenaReader, peer: Doorbell) -> None:
-        self.reader = LaneReader(lane)
+        self.reader = LaneReader(lane, None, peer)
         self.arena = arena
         self.peer = peer
 
     def retire(self, position: int) -> None:
         """Give the ring back up to ``position``, and tell a writer that waits."""
         self.reader.retire(position)
-        fence()
-        if self.reader.producer_waits():
-            self.peer.ring_if_asleep()
 
     def committed_end(self) -> int:
         """The position behind the last record that is committed now."""

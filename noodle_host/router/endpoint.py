@@ -17,10 +17,11 @@ import msgspec
 
 from ..errors import CallError, CallTimeout, HostClosedError, HostError, PayloadTooLarge
 from . import codec, layout
-from .bell import Doorbell, fence
+from .bell import Doorbell
 from .call import Call
 from .channel import ChannelEnd, Chunks
 from .lane import CorruptLaneError, Record
+from .native import LaneReader, fence
 from .pump import BackgroundPump, Pump
 from .route import RouteTable, Share, Spread, seat_of_key
 from .stream import Stream
@@ -347,6 +348,9 @@ class Endpoint:
 
     def has_mail(self) -> bool:
         return any(link.end.inbox.reader.has_record() for link in tuple(self._active))
+
+    def watched(self) -> list[LaneReader]:
+        return [link.end.inbox.reader for link in tuple(self._active)]
 
     def deliver(self) -> bool:
         progressed = False

@@ -13,19 +13,22 @@ stays, and another process can read it again.
 
 from __future__ import annotations
 
+import platform
 import struct
 from typing import Final, TypeAlias
 
 from . import layout
+from .bell import Doorbell, fence
 from .layout import HEADER_BYTES, PAD
 
 _FIELDS: Final = struct.Struct("<7Q")
 _HEADER: Final = struct.Struct("<8Q")
+_KEEPS_STORE_ORDER: Final = platform.machine() in ("x86_64", "AMD64")
 
 # (position, kind, flags, core, call_id, method, key_hash, deadline_ns, order,
-# status, mark, payload). The payload is a view of the ring, valid until the
-# record is retired. A tuple, because making one costs a tenth of an object.
-Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, memoryview]
+# status, mark, payload). The payload is a copy: the record may be retired while
+# somebody still reads it. A tuple, because making one costs a tenth of an object.
+Record: TypeAlias = tuple[int, int, int, int, int, int, int, int, int, int, int, bytes]
 
 
 class CorruptLaneError(Exception):
@@ -42,14 +45,21 @@ class LaneMemory:
     __slots__ = ("control", "control_base", "mask", "ring", "size_bytes", "words")
 
     def __init__(self, segment_words: memoryview, ring: memoryview, control_base: int) -> None:
+        if not _KEEPS_STORE_ORDER:
+            raise RuntimeError(
+                f"lanes in Python need the store order of x86-64; this is {platform.machine()}: "
+                "build the native lanes (a C compiler, then install noodle_host again)"
+            )
         self.control = segment_words
         self.control_base = control_base
         self.ring = ring
         self.words = ring.cast("Q")
         self.size_bytes = len(ring)
         self.mask = self.size_bytes - 1
-        if self.size_bytes & self.mask:
-            raise ValueError(f"the size of a ring is a power of two, not {self.size_bytes}")
+        if self.size_bytes & self.mask or not 2 * HEADER_BYTES <= self.size_bytes <= 1 << 31:
+            raise ValueError(
+                f"the size of a ring is a power of two from 128 to 2**31, not {self.size_bytes}"
+            )
 
     @property
     def retired(self) -> int:
@@ -64,16 +74,19 @@ class LaneMemory:
 
 
 class LaneWriter:
-    """The producer's end. One per lane at any time, used under the owner's lock."""
+    """The producer's end. One per lane at any time, used under the owner's lock.
 
-    __slots__ = ("_core_bits", "_retired", "memory", "tail")
+    ``peer`` is the bell of whoever reads; publishing rings it if it sleeps.
+    """
 
-    def __init__(self, memory: LaneMemory) -> None:
+    __slots__ = ("_peer", "_retired", "memory", "tail")
+
+    def __init__(self, memory: LaneMemory, peer: Doorbell | None = None) -> None:
         self.memory = memory
+        self._peer = peer
         self._retired = memory.retired
         # A successor finds the end by walking over what is committed.
         self.tail = LaneReader(memory, self._retired).skip_all()
-        self._core_bits = 0
 
     def publish(
         self,
@@ -85,7 +98,11 @@ class LaneWriter:
         deadline_ns: int,
         payload: bytes | bytearray | memoryview,
     ) -> int:
-        """Write and commit one record; return its position, or -1 for no room."""
+        """Write and commit one record; return its position, or -1 for no room.
+
+        The words are unsigned: 8 bits of kind and of flags, 32 of the method,
+        64 of the others.
+        """
         memory = self.memory
         payload_bytes = len(payload)
         need = (HEADER_BYTES + payload_bytes + 7) & ~7
@@ -112,12 +129,16 @@ class LaneWriter:
         if payload_bytes:
             ring[start + HEADER_BYTES : start + HEADER_BYTES + payload_bytes] = payload
         words[((start + need) & memory.mask) >> 3] = 0
-        words[start >> 3] = need | kind << 32 | flags << 40 | self._core_bits
+        # The core is left out: Python has no cheap way to know it.
+        words[start >> 3] = need | kind << 32 | flags << 40
         if pad:
             # After the record that it leads to: a pad opens the way to the
             # start of the ring, where an old record may still stand.
             words[at >> 3] = pad | PAD << 32
         self.tail = tail + pad + need
+        fence()
+        if self._peer is not None:
+            self._peer.ring_if_asleep()
         return tail + pad
 
     def has_room(self, payload_bytes: int) -> bool:
@@ -125,12 +146,13 @@ class LaneWriter:
         return self._has_room(2 * ((HEADER_BYTES + payload_bytes + 7) & ~7))
 
     def _has_room(self, total: int) -> bool:
-        # 8 more: the word behind the record is cleared too.
-        size = self.memory.size_bytes
-        if self.tail + total + 8 - self._retired <= size:
+        # 8 more: the word behind the record is cleared too. A retired position
+        # beyond the tail is nonsense: no room, then.
+        most = self.memory.size_bytes - total - 8
+        if 0 <= self.tail - self._retired <= most:
             return True
         self._retired = self.memory.retired
-        return self.tail + total + 8 - self._retired <= size
+        return 0 <= self.tail - self._retired <= most
 
     def is_unretired(self, position: int) -> bool:
         """Whether the record at ``position`` still stands in the ring."""
@@ -143,13 +165,23 @@ class LaneWriter:
 
 
 class LaneReader:
-    """A consumer's end. The seat's holder retires; followers only read."""
+    """A consumer's end. The seat's holder retires; followers only read.
 
-    __slots__ = ("memory", "position")
+    ``peer`` is the bell of whoever writes; retiring rings it if it waits for room.
+    """
 
-    def __init__(self, memory: LaneMemory, position: int | None = None) -> None:
+    __slots__ = ("_peer", "memory", "position")
+
+    def __init__(
+        self, memory: LaneMemory, position: int | None = None, peer: Doorbell | None = None
+    ) -> None:
         self.memory = memory
+        self._peer = peer
         self.position = memory.retired if position is None else position
+        if self.position & 7:
+            if position is not None:
+                raise ValueError(f"a position is a multiple of 8, not {position}")
+            raise CorruptLaneError(self.position, "the retired position is not a multiple of 8")
 
     def has_record(self) -> bool:
         memory = self.memory
@@ -164,21 +196,21 @@ class LaneReader:
         if not head:
             return None
         if head >> 32 & 0xFF == PAD:
-            if head & 0xFFFFFFFF != memory.size_bytes - at:
+            if not at or head & 0xFFFFFFFF != memory.size_bytes - at:
                 raise CorruptLaneError(position, "a pad does not reach the end of the ring")
-            position += head & 0xFFFFFFFF
+            position += memory.size_bytes - at
             at = 0
             head = memory.words[0]
             if not head:
-                # Not reached by a producer that follows the protocol: the
-                # record is committed before the pad.
-                return None
+                raise CorruptLaneError(position, "a pad leads to no record")
+        length = head & 0xFFFFFFFF
+        if length & 7 or not HEADER_BYTES <= length <= memory.size_bytes - at:
+            raise CorruptLaneError(position, f"a record of {length} bytes does not fit")
         (_, call_id, method, key_hash, deadline_ns, order, status, mark) = _HEADER.unpack_from(
             memory.ring, at
         )
-        length = head & 0xFFFFFFFF
         payload_bytes = method >> 32
-        if length & 7 or payload_bytes > length - HEADER_BYTES or at + length > memory.size_bytes:
+        if payload_bytes > length - HEADER_BYTES:
             raise CorruptLaneError(position, f"a record of {length} bytes holds {payload_bytes}")
         self.position = position + length
         start = at + HEADER_BYTES
@@ -194,7 +226,7 @@ class LaneReader:
             order,
             status,
             mark,
-            memory.ring[start : start + payload_bytes],
+            bytes(memory.ring[start : start + payload_bytes]),
         )
 
     def skip_all(self) -> int:
@@ -205,10 +237,9 @@ class LaneReader:
 
     def retire(self, position: int) -> None:
         """Allow the producer to overwrite everything before ``position``."""
-        memory = self.memory
-        memory.control[memory.control_base + layout.LANE_RETIRED] = position
-
-    def producer_waits(self) -> bool:
-        """Whether the producer sleeps for room; look after a fence."""
-        memory = self.memory
-        return memory.control[memory.control_base + layout.LANE_WAITING] != 0
+        control = self.memory.control
+        base = self.memory.control_base
+        control[base + layout.LANE_RETIRED] = position
+        fence()
+        if control[base + layout.LANE_WAITING] and self._peer is not None:
+            self._peer.ring_if_asleep()

@@ -12,23 +12,17 @@ and the lanes were looked at since, so that the next reply rings.
 
 from __future__ import annotations
 
-import os
 import select
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from . import layout
-from .bell import Doorbell, Sleeper, fence
+from .bell import Doorbell, Watched
+from .native import Sleeper, fence
 
-# A wake-up costs about this much, so spinning longer than it never pays.
-_MAX_SPIN_NS: Final = 60_000
-# Below this not even a prompt peer answers in time.
-_MIN_SPIN_NS: Final = 15_000
-# Every so many sleeps one short spin finds out whether it pays again.
-_PROBE_EVERY: Final = 16
 # Nobody sleeps longer than this without looking again.
 _MAX_SLEEP_S: Final = 1.0
 
@@ -42,36 +36,8 @@ class Mailbox(Protocol):
     def has_mail(self) -> bool:
         """Whether a record waits in a lane that is being watched."""
 
-
-class SpinBudget:
-    """How long to look before sleeping: as long as it has paid lately."""
-
-    __slots__ = ("_misses", "_ns", "_one_core")
-
-    def __init__(self) -> None:
-        self._ns = _MAX_SPIN_NS
-        self._misses = 0
-        # On one core the peer cannot run while we spin.
-        self._one_core = len(os.sched_getaffinity(0)) < 2
-
-    def spin(self, ready: Callable[[], object]) -> bool:
-        """Poll ``ready`` within the budget; True as soon as it is true."""
-        if self._one_core:
-            return False
-        budget = self._ns
-        if not budget:
-            self._misses += 1
-            if self._misses % _PROBE_EVERY:
-                return False
-            budget = _MIN_SPIN_NS
-        clock = time.monotonic_ns
-        limit = clock() + budget
-        while clock() < limit:
-            if ready():
-                self._ns = _MAX_SPIN_NS
-                return True
-        self._ns = budget // 2 if budget // 2 >= _MIN_SPIN_NS else 0
-        return False
+    def watched(self) -> Sequence[Watched]:
+        """The lanes that are being watched."""
 
 
 class _Waiter:
@@ -98,7 +64,6 @@ class Pump:
         self._mailbox = mailbox
         self._role = threading.Lock()
         self._sleeper = Sleeper(bell)
-        self._spin = SpinBudget()
         self._waiters: deque[_Waiter] = deque()
         self._background = 0
         self._background_lock = threading.Lock()
@@ -136,7 +101,7 @@ class Pump:
             mailbox.deliver()
             if done():
                 return True
-            if self._spin.spin(ready):
+            if self._sleeper.spin(mailbox.watched()):
                 continue
             timeout_s = _MAX_SLEEP_S
             if deadline_ns:

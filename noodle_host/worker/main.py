@@ -13,10 +13,10 @@ from typing import Any, Final, NoReturn
 
 from ..errors import HostError, StartError
 from ..router import codec, layout
-from ..router.bell import Doorbell, Sleeper
+from ..router.bell import Doorbell
 from ..router.endpoint import Endpoint
+from ..router.native import Sleeper
 from ..router.packets import PacketSocket
-from ..router.pump import SpinBudget
 from ..router.route import RouteTable
 from ..router.segment import Segment
 from . import messages
@@ -114,7 +114,6 @@ class Worker:
         server = self._server
         assert server is not None
         words = self._bell.words
-        spin = SpinBudget()
         sleeper = Sleeper(self._bell, self._control.socket.fileno())
 
         def ready() -> bool:
@@ -122,15 +121,21 @@ class Worker:
                 layout.BELL_CONTROL
             ] != self._control_seen
 
+        looked = False
         while True:
             if words[layout.BELL_CONTROL] != self._control_seen:
                 self._take_orders()
             if self._leading and server.turn():
+                looked = False
                 continue
             if self._stopping and server.idle:
                 self._stop()
-            if spin.spin(ready):
+            # Mail that cannot be taken, because its caller does not read its
+            # replies, must not keep us awake.
+            if self._leading and not looked and sleeper.spin(server.watched()):
+                looked = True
                 continue
+            looked = False
             sleeper.sleep(ready, _LONGEST_SLEEP_S)
             self._take_orders()
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ArgumentError, EncodeError, HostError, NoSuchMethod
 from ..router import codec, layout
 from ..router.lane import Record
+from ..router.native import LaneReader
 from .inlet import Inlet
 from .methods import Method
 from .task import Task
@@ -52,6 +53,10 @@ class Server:
             if inlet.reader.has_record() and inlet.can_take():
                 return True
         return any(task.can_step() for task in self._tasks.values())
+
+    def watched(self) -> list[LaneReader]:
+        """The lanes that requests come in."""
+        return [inlet.reader for inlet in self.inlets.values()]
 
     def turn(self) -> bool:
         """Serve one request of each caller and step each task; True if there was any."""
