@@ -102,6 +102,13 @@ def manifest_of(descriptor: ComponentDescriptor) -> Manifest:
         PluginError: the descriptor or that manifest is wrong, or they differ.
     """
     location = Path(descriptor.location)
+    if "\0" in descriptor.location:
+        raise PluginError(
+            f"{descriptor.location!r} is not the name of a folder",
+            component=descriptor.name,
+            version=descriptor.version,
+            hint="there is a NUL in it",
+        )
     if descriptor.location and (location / MANIFEST_NAME).is_file():
         manifest = read_manifest(location / MANIFEST_NAME)
         if (manifest.name, manifest.version) != (descriptor.name, descriptor.version):
@@ -114,7 +121,7 @@ def manifest_of(descriptor: ComponentDescriptor) -> Manifest:
                 hint="correct one of them",
             )
         return manifest
-    requires = {}
+    requires: dict[str, str] = {}
     for dependency in descriptor.dependencies:
         parts = _DEPENDENCY.fullmatch(dependency)
         if parts is None:
@@ -124,7 +131,9 @@ def manifest_of(descriptor: ComponentDescriptor) -> Manifest:
                 version=descriptor.version,
                 hint='it is a component, and a range if needed, as in "memory_manager>=1.0"',
             )
-        requires[parts[1]] = parts[2]
+        # A component that is named twice must fit both ranges.
+        ranges = (requires.get(parts[1], ""), parts[2].strip())
+        requires[parts[1]] = ",".join(filter(None, ranges))
     manifest = Manifest(
         name=descriptor.name,
         version=descriptor.version,
@@ -132,7 +141,7 @@ def manifest_of(descriptor: ComponentDescriptor) -> Manifest:
         entry_point=descriptor.entry_point if descriptor.location else "",
         description=descriptor.description,
         requires=requires,
-        root=location,
+        root=location.resolve() if descriptor.location else location,
     )
     check_manifest(manifest)
     return manifest

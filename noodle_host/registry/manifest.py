@@ -23,8 +23,10 @@ _NAME_HINT = "a name has lower-case letters, digits and underscores, a letter fi
 _VERSION_HINT = 'a version looks like "1.0.0" or "2.0.0rc1" (PEP 440)'
 _SPECIFIER_HINT = 'a range looks like ">=1.0,<2"; "" is any version (PEP 440)'
 
-_Positive = Annotated[int, msgspec.Meta(gt=0)]
-_PositiveNumber = Annotated[float, msgspec.Meta(gt=0)]
+# The bounds leave room for everything that is meant, and keep out what the
+# system calls that these numbers go to would choke on: inf, 2**64.
+_Positive = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
+_PositiveNumber = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 
 
 class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +37,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     model: Literal["stateless", "snapshot", "replicated"] = "stateless"
-    schema: Annotated[int, msgspec.Meta(ge=1)] = 1
+    schema: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1
     fork: bool = True
 
 
@@ -134,8 +136,17 @@ class _Reader:
             requires=document.requires,
             state=document.state,
             budget=document.budget,
-            root=self._source.path.parent.resolve(),
+            root=self._root(),
         )
+
+    def _root(self) -> Path:
+        root = self._source.path.parent.resolve()
+        try:
+            str(root).encode()
+        except UnicodeEncodeError:
+            # It is sent to the worker as text.
+            self._fail((), "the name of its folder is not UTF-8", "rename the folder")
+        return root
 
     def _check_keys(self) -> None:
         tables = _field_names(_Document)
@@ -272,7 +283,8 @@ def _is_version(text: str) -> bool:
         Version(text)
     except InvalidVersion:
         return False
-    return True
+    # packaging forgives blanks around a version; a folder name has none.
+    return text == text.strip()
 
 
 def _is_specifier(text: str) -> bool:
@@ -286,7 +298,7 @@ def _is_specifier(text: str) -> bool:
 
 
 def check_manifest(manifest: Manifest) -> None:
-    """Check name, version and requirements of a manifest that was not read from a file.
+    """Check the texts of a manifest that was not read from a file.
 
     Raises:
         PluginError: one of them is not valid.
@@ -296,6 +308,9 @@ def check_manifest(manifest: Manifest) -> None:
         problem, hint = f"{manifest.name!r} is not a component name", _NAME_HINT
     elif not _is_version(manifest.version):
         problem, hint = f"{manifest.version!r} is not a version", _VERSION_HINT
+    elif manifest.entry_point and not _ENTRY_POINT.fullmatch(manifest.entry_point):
+        problem = f"{manifest.entry_point!r} is not an entry point"
+        hint = 'it looks like "module:Class"'
     for name, specifier in manifest.requires.items():
         if not _is_specifier(specifier):
             problem = f"requires.{name}: {specifier!r} is not a version range"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,16 @@ def _plugins(folder: Path) -> Iterator[Manifest | PluginError]:
                 hint=f"{_LAYOUT_HINT}; give the folder two levels up",
             )
             return
-        for component in _subfolders(folder):
+        components = _entries(folder)
+    except (OSError, ValueError) as error:
+        yield _unreadable(
+            error, folder, "every entry of the plugin path is a folder that this user may read"
+        )
+        return
+    for component in components:
+        try:
+            if not _is_folder(component):
+                continue
             if (component / MANIFEST_NAME).is_file():
                 yield PluginError(
                     "has no folder for its version",
@@ -88,31 +98,53 @@ def _plugins(folder: Path) -> Iterator[Manifest | PluginError]:
                     hint=_LAYOUT_HINT,
                 )
                 continue
-            yield from _versions(component)
-    except OSError as error:
-        yield PluginError(
-            f"cannot be read: {error.strerror}",
-            where=str(error.filename or folder),
-            code="RTUP_0001",
-            hint="every entry of the plugin path is a folder that this user may read",
-        )
-
-
-def _versions(component: Path) -> Iterator[Manifest | PluginError]:
-    for folder in _subfolders(component):
-        path = folder / MANIFEST_NAME
-        # Other folders may lie beside the versions: shared tests, notes.
-        if not path.exists() and not _is_version(folder.name):
+            versions = _entries(component)
+        except OSError as error:
+            yield _unreadable(error, component, "this user must be able to read it", component.name)
             continue
-        try:
-            manifest = read_manifest(path)
-            _check_folders(manifest, path)
-        except PluginError as error:
-            # Asked for by the names of its folders, whatever its manifest says.
-            error.component, error.version = component.name, folder.name
-            yield error
-        else:
-            yield manifest
+        for version in versions:
+            yield from _version(version)
+
+
+def _version(folder: Path) -> Iterator[Manifest | PluginError]:
+    component, version = folder.parent.name, folder.name
+    path = folder / MANIFEST_NAME
+    try:
+        # Other things may lie beside the versions: shared tests, notes.
+        if not _is_version(version) and not path.exists():
+            return
+        if not _is_folder(folder):
+            return
+        manifest = read_manifest(path)
+        _check_folders(manifest, path)
+    except OSError as error:
+        yield _unreadable(error, folder, "this user must be able to read it", component, version)
+    except PluginError as error:
+        # Asked for by the names of its folders, whatever its manifest says.
+        error.component, error.version = component, version
+        yield error
+    else:
+        yield manifest
+
+
+def _unreadable(
+    error: OSError | ValueError,
+    folder: Path,
+    hint: str,
+    component: str | None = None,
+    version: str | None = None,
+) -> PluginError:
+    reason, place = str(error), str(folder)
+    if isinstance(error, OSError):
+        reason, place = error.strerror or reason, str(error.filename or folder)
+    return PluginError(
+        f"cannot be read: {reason}",
+        where=place,
+        component=component,
+        version=version,
+        code="RTUP_0001",
+        hint=hint,
+    )
 
 
 def _check_folders(manifest: Manifest, path: Path) -> None:
@@ -130,10 +162,13 @@ def _check_folders(manifest: Manifest, path: Path) -> None:
             )
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        entry for entry in folder.iterdir() if entry.name[0] not in "._" and entry.is_dir()
-    )
+def _entries(folder: Path) -> list[Path]:
+    return sorted(entry for entry in folder.iterdir() if entry.name[0] not in "._")
+
+
+def _is_folder(path: Path) -> bool:
+    """Like ``is_dir()``, but a symbolic link that leads nowhere is an OSError."""
+    return stat.S_ISDIR(path.stat().st_mode)
 
 
 def _is_version(text: str) -> bool:

@@ -155,9 +155,19 @@ class RuntimeComponentRegistry:
             RequirementError: a requirement is not met, or there is a cycle.
             PluginError: what would have fitted is broken.
         """
-        order = plan_start(self._pick(name, version), self._known(running or {}))
-        for manifest in order:
-            _check_startable(manifest)
+        return self.start_order_of(self._pick(name, version), running)
+
+    def start_order_of(
+        self, manifest: Manifest, running: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
+        """Like :meth:`start_order`, for a manifest that need not be on the path.
+
+        Raises:
+            RequirementError, PluginError: as :meth:`start_order`.
+        """
+        order = plan_start(manifest, self._known(running or {}))
+        for planned in order:
+            _check_startable(planned)
         return order
 
     def _pick(self, name: str, version: str | None) -> Manifest:

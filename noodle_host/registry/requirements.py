@@ -1,19 +1,18 @@
 """Which versions to start, and in which order: pure, from manifests to a plan.
 
-For each required component the newest version is chosen that fits what is
-known to be demanded of it. When a later requirer excludes that choice, the
-choice is made again with all demands; choices that fit are not taken back
-otherwise (no backtracking).
+Requirements are visited breadth first, and for each component the newest
+version is taken that fits. When that leads nowhere, the latest choice that
+had a part in it is made again (conflict-directed backjumping): a plan is found
+if there is one. If there is none, the message tells of the first dead end,
+where every choice was still the newest.
 """
 
 from __future__ import annotations
 
 import copy
-from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import NoReturn
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -42,14 +41,12 @@ class Known:
 class _Demand:
     #: From the component to start to the requirer: ("app 1.0", "vm 1.0.0").
     chain: tuple[str, ...]
+    requirer: str
     component: str
     specifier: str
 
     def __str__(self) -> str:
         return f"{' -> '.join(self.chain)} requires {self.component} {self.specifier}".rstrip()
-
-
-_Demands = dict[str, dict[tuple[str, str], _Demand]]
 
 
 def parse_constraint(text: str | None) -> SpecifierSet:
@@ -75,13 +72,17 @@ def parse_constraint(text: str | None) -> SpecifierSet:
 
 
 def newest(manifests: Iterable[Manifest], constraint: SpecifierSet) -> Manifest | None:
-    """Return the newest version that fits, or None.
+    """Return the newest version that fits, or None; see :func:`fitting`."""
+    return next(iter(fitting(manifests, constraint)), None)
+
+
+def fitting(manifests: Iterable[Manifest], constraint: SpecifierSet) -> list[Manifest]:
+    """Return the versions that fit, newest first.
 
     Pre-releases count only if the constraint names one or nothing else fits.
     """
     by_version = {Version(manifest.version): manifest for manifest in manifests}
-    fitting = list(constraint.filter(by_version))
-    return by_version[max(fitting)] if fitting else None
+    return [by_version[version] for version in sorted(constraint.filter(by_version), reverse=True)]
 
 
 def broken_version(errors: Iterable[PluginError], constraint: SpecifierSet) -> PluginError | None:
@@ -115,60 +116,113 @@ def plan_start(root: Manifest, known: Known) -> list[Manifest]:
         if Version(running) == Version(root.version):
             return []
         raise RequirementError(f"{root} cannot be started: {root.name} {running} is running")
-    demands = _running_demands(known)
-    while True:
-        chosen = _choose(root, known, demands)
-        excluded = [name for name in chosen if not _fits(chosen[name], demands[name])]
-        if not excluded:
-            return _in_order(root, chosen)
-        if root.name in excluded:
-            _fail_unmet(root.name, known, demands)
-        # Every round excludes at least one version for good, so this ends.
+    return _in_order(root, _Search(root, known).chosen())
 
 
-def _running_demands(known: Known) -> _Demands:
-    demands: _Demands = defaultdict(dict)
-    for name, version in known.running.items():
-        for manifest in known.available.get(name, ()):
-            if Version(manifest.version) == Version(version):
-                _demand(demands, manifest, (f"{name} {version} (running)",))
-    return demands
+@dataclass(frozen=True)
+class _Choice:
+    manifest: Manifest
+    chain: tuple[str, ...]
+
+    def demands(self) -> list[_Demand]:
+        requirer = self.manifest
+        return [
+            _Demand(self.chain, requirer.name, name, specifier)
+            for name, specifier in requirer.requires.items()
+        ]
 
 
-def _demand(demands: _Demands, requirer: Manifest, chain: tuple[str, ...]) -> None:
-    for name, specifier in requirer.requires.items():
-        demands[name].setdefault((str(requirer), specifier), _Demand(chain, name, specifier))
+class _Search:
+    """Chooses a version of everything that ``root`` needs and that does not run."""
 
+    def __init__(self, root: Manifest, known: Known) -> None:
+        self._root = root
+        self._known = known
+        self._running = [
+            _Demand((f"{name} {version} (running)",), name, component, specifier)
+            for name, version in known.running.items()
+            for manifest in known.available.get(name, ())
+            if Version(manifest.version) == Version(version)
+            for component, specifier in manifest.requires.items()
+        ]
+        #: What was first found to be unmet.
+        self._dead_end: tuple[str, list[_Demand]] | None = None
 
-def _choose(root: Manifest, known: Known, demands: _Demands) -> dict[str, Manifest]:
-    """Choose a version for everything that ``root`` needs; adds to ``demands``."""
-    chosen = {root.name: root}
-    to_visit: deque[tuple[Manifest, tuple[str, ...]]] = deque([(root, (str(root),))])
-    while to_visit:
-        requirer, chain = to_visit.popleft()
-        _demand(demands, requirer, chain)
-        for name in requirer.requires:
-            if name in chosen:
+    def chosen(self) -> dict[str, Manifest]:
+        """Return the chosen manifests by name, in the order of the choices.
+
+        Raises:
+            RequirementError, PluginError: as :func:`plan_start`.
+        """
+        root = _Choice(self._root, (str(self._root),))
+        found: dict[str, _Choice] | set[str] = self._failure({}, root)
+        if not found:
+            found = self._solve({self._root.name: root})
+        if isinstance(found, dict):
+            return {name: choice.manifest for name, choice in found.items()}
+        assert self._dead_end is not None, "nothing fails without a reason"
+        raise _unmet(*self._dead_end, self._known)
+
+    def _solve(self, chosen: dict[str, _Choice]) -> dict[str, _Choice] | set[str]:
+        """Return a complete choice, or the components whose choices rule one out."""
+        demands = self._running + [d for choice in chosen.values() for d in choice.demands()]
+        name = self._next(chosen, demands)
+        if name is None:
+            return chosen
+        asked = [demand for demand in demands if demand.component == name]
+        requirers = [chosen[d.requirer] for d in asked if d.requirer in chosen]
+        blamed = {choice.manifest.name for choice in requirers}
+        manifests = self._known.available.get(name, ())
+        candidates = fitting(manifests, _constraint(asked))
+        if not candidates:
+            self._note(name, asked)
+        for manifest in candidates:
+            choice = _Choice(manifest, (*requirers[0].chain, str(manifest)))
+            if conflict := self._failure(chosen, choice):
+                blamed |= conflict
                 continue
-            constraint = _constraint(demands[name])
-            if name in known.running:
-                if not constraint.contains(known.running[name], prereleases=True):
-                    _fail_unmet(name, known, demands)
-                continue
-            manifest = newest(known.available.get(name, ()), constraint)
-            if manifest is None:
-                _fail_unmet(name, known, demands)
-            chosen[name] = manifest
-            to_visit.append((manifest, (*chain, str(manifest))))
-    return chosen
+            found = self._solve({**chosen, name: choice})
+            if isinstance(found, dict) or name not in found:
+                return found
+            blamed |= found - {name}
+        return blamed
+
+    def _next(self, chosen: Mapping[str, _Choice], demands: Sequence[_Demand]) -> str | None:
+        for demand in demands:
+            name = demand.component
+            if demand.requirer in chosen and name not in chosen and name not in self._known.running:
+                return name
+        return None
+
+    def _failure(self, chosen: Mapping[str, _Choice], choice: _Choice) -> set[str]:
+        """Return the component that a choice does not go together with, or nothing."""
+        fixed = {name: other.manifest.version for name, other in chosen.items()}
+        fixed |= self._known.running
+        # What runs may demand something of the root; of others it has been heeded.
+        on_it = [d for d in self._running if d.component == choice.manifest.name]
+        if not _fits(choice.manifest.version, on_it):
+            self._note(choice.manifest.name, on_it)
+            return {choice.manifest.name}
+        for demand in choice.demands():
+            name = demand.component
+            if name in fixed and not _fits(fixed[name], [demand]):
+                others = [d for c in chosen.values() for d in c.demands() if d.component == name]
+                others += [d for d in self._running if d.component == name]
+                self._note(name, [*others, demand])
+                return {name}
+        return set()
+
+    def _note(self, name: str, demands: Sequence[_Demand]) -> None:
+        if self._dead_end is None:
+            self._dead_end = name, list(demands)
 
 
-def _constraint(demands: Mapping[tuple[str, str], _Demand]) -> SpecifierSet:
-    return SpecifierSet(",".join(d.specifier for d in demands.values() if d.specifier.strip()))
+def _constraint(demands: Iterable[_Demand]) -> SpecifierSet:
+    return SpecifierSet(",".join(d.specifier for d in demands if d.specifier.strip()))
 
 
-def _fits(manifest: Manifest, demands: Mapping[tuple[str, str], _Demand]) -> bool:
-    return _constraint(demands).contains(manifest.version, prereleases=True)
+def _fits(version: str, demands: Iterable[_Demand]) -> bool:
+    return _constraint(demands).contains(version, prereleases=True)
 
 
 def _in_order(root: Manifest, chosen: Mapping[str, Manifest]) -> list[Manifest]:
@@ -194,22 +248,21 @@ def _in_order(root: Manifest, chosen: Mapping[str, Manifest]) -> list[Manifest]:
     return [chosen[name] for name in names]
 
 
-def _fail_unmet(name: str, known: Known, demands: _Demands) -> NoReturn:
-    asked = demands[name]
-    said = " and ".join(str(demand) for demand in asked.values())
-    requirers = ", ".join(sorted({demand.chain[-1].split()[0] for demand in asked.values()}))
+def _unmet(name: str, demands: Sequence[_Demand], known: Known) -> RequirementError | PluginError:
+    said = " and ".join(str(demand) for demand in demands)
+    requirers = ", ".join(sorted({demand.requirer for demand in demands}))
     if name in known.running:
-        raise RequirementError(
+        return RequirementError(
             f"{said}; running: {known.running[name]}",
             hint=f"upgrade {name}, or loosen the range in the component.toml of {requirers}",
         )
-    error = broken_version(known.broken.get(name, ()), _constraint(asked))
+    error = broken_version(known.broken.get(name, ()), _constraint(demands))
     if error is not None:
         error.add_note(said)
-        raise error
+        return error
     versions = sorted((Version(m.version), m.version) for m in known.available.get(name, ()))
     found = ", ".join(text for _, text in reversed(versions)) or "none"
-    raise RequirementError(
+    return RequirementError(
         f"{said}; found: {found}",
         hint=hints(
             "" if versions else did_you_mean(name, known.available),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,9 @@ _DOTTED = rf"{_BARE_OR_QUOTED}(?:\s*\.\s*{_BARE_OR_QUOTED})*"
 _HEADER = re.compile(rf"\s*\[\[?\s*({_DOTTED})\s*\]")
 _KEY = re.compile(rf"\s*({_DOTTED})\s*=")
 _PLACE = re.compile(r"\s*\(at line (\d+), column \d+\)$")
+#: In bytes. A manifest has some hundred.
+_LARGEST = 1 << 20
+
 _FENCE = re.compile(r"\"\"\"|'''")
 
 
@@ -21,13 +27,14 @@ class TomlSource:
     """One TOML file, read once.
 
     Raises:
-        PluginError: the file is missing, cannot be read or is not UTF-8.
+        PluginError: the file is missing, cannot be read, is too large to be
+            meant, or is not UTF-8.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.text = path.read_bytes().decode("utf-8")
+            self.text = _read(path).decode("utf-8-sig")
         except FileNotFoundError:
             raise PluginError(
                 "there is no such file",
@@ -35,13 +42,6 @@ class TomlSource:
                 code="RTUP_0001",
                 hint="every plugin has a component.toml in the folder of its version",
             ) from None
-        except OSError as error:
-            raise PluginError(
-                f"cannot be read: {error.strerror}",
-                where=str(path),
-                code="RTUP_0002",
-                hint="it must be a file that this user may read",
-            ) from error
         except UnicodeDecodeError as error:
             line = error.object.count(b"\n", 0, error.start) + 1
             raise PluginError(
@@ -49,6 +49,14 @@ class TomlSource:
                 where=f"{path}:{line}",
                 code="RTUP_0002",
                 hint="save the file as UTF-8",
+            ) from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise PluginError(
+                f"cannot be read: {reason}",
+                where=str(path),
+                code="RTUP_0002",
+                hint="it must be a file that this user may read",
             ) from error
 
     def parse(self) -> dict[str, Any]:
@@ -59,7 +67,15 @@ class TomlSource:
         """
         try:
             return tomllib.loads(self.text)
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError:
+            raise PluginError(
+                "is nested too deeply",
+                where=str(self.path),
+                code="RTUP_0002",
+                hint="a manifest has tables and plain values",
+            ) from None
+        except ValueError as error:
+            # Mostly a TOMLDecodeError; a number of thousands of digits is another.
             message = str(error)
             where = str(self.path)
             if place := _PLACE.search(message):
@@ -84,7 +100,8 @@ class TomlSource:
         found: dict[tuple[str, ...], int] = {}
         table: tuple[str, ...] = ()
         inside_text = False
-        for number, line in enumerate(self.text.splitlines(), start=1):
+        # Not splitlines(): that knows line ends that TOML does not.
+        for number, line in enumerate(self.text.split("\n"), start=1):
             if not inside_text:
                 keys: tuple[str, ...] = ()
                 if header := _HEADER.match(line):
@@ -96,6 +113,23 @@ class TomlSource:
             # Lines within a text of several lines may look like keys.
             inside_text ^= len(_FENCE.findall(line)) % 2 == 1
         return found
+
+
+def _read(path: Path) -> bytes:
+    # Without O_NONBLOCK, opening a pipe that nobody writes to takes for ever.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(fd).st_mode
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(number, "Is a directory" if stat.S_ISDIR(mode) else "Is no regular file")
+        with open(fd, "rb", closefd=False) as file:
+            data = file.read(_LARGEST + 1)
+    finally:
+        os.close(fd)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"It has more than {_LARGEST} bytes")
+    return data
 
 
 def _split(dotted: str) -> tuple[str, ...]:

@@ -3,9 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from noodle_host.errors import PluginError
 from noodle_host.registry.manifest import (
@@ -151,8 +155,7 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
         ("entry_point", "entrypoint"),
         "[component] has no key 'entrypoint'",
         4,
-        "did you mean 'entry_point'?; "
-        "the keys are name, version, entry_point, kind, description",
+        ("did you mean 'entry_point'?; the keys are name, version, entry_point, kind, description"),
         "RTUP_0002",
     ),
     "unknown key of the state": (
@@ -166,8 +169,10 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
         (GOOD, GOOD + "[budget]\nmemory = 2\n"),
         "[budget] has no key 'memory'",
         6,
-        "the keys are memory_bytes, cpu_share, open_files, threads, processes, "
-        "startup_timeout_s, call_timeout_s, queue_length",
+        (
+            "did you mean 'memory_bytes'?; the keys are memory_bytes, cpu_share, open_files, "
+            "threads, processes, startup_timeout_s, call_timeout_s, queue_length"
+        ),
         "RTUP_0002",
     ),
     "dotted key": (
@@ -237,8 +242,10 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
         ("entry_point", 'kind = "lexxer"\nentry_point'),
         "component.kind: there is no kind 'lexxer'",
         4,
-        "did you mean 'lexer'?; the kinds are service, lexer, parser, optimizer, "
-        "bytecode_generator, vm, jit_compiler, memory_manager, agent",
+        (
+            "did you mean 'lexer'?; the kinds are service, lexer, parser, optimizer, "
+            "bytecode_generator, vm, jit_compiler, memory_manager, agent"
+        ),
         "RTUP_0002",
     ),
     "bad range": (
@@ -306,7 +313,7 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
     ),
     "budget of nothing": (
         (GOOD, GOOD + "[budget]\ncpu_share = 1\nthreads = 0\n"),
-        "budget.threads: expected int > 0",
+        "budget.threads: expected int >= 1",
         7,
         "",
         "RTUP_0002",
@@ -316,6 +323,65 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
         "budget.call_timeout_s: expected float > 0.0",
         6,
         "",
+        "RTUP_0002",
+    ),
+    "budget without end": (
+        (GOOD, GOOD + "[budget]\nstartup_timeout_s = inf\n"),
+        "budget.startup_timeout_s: expected float <= 1000000000.0",
+        6,
+        "",
+        "RTUP_0002",
+    ),
+    "budget of more than there is": (
+        (GOOD, GOOD + f"[budget]\nmemory_bytes = {10**30}\n"),
+        f"budget.memory_bytes: expected int <= {2**62}",
+        6,
+        "",
+        "RTUP_0002",
+    ),
+    "blank in the version": (
+        ('"1.0.0"', '"1.0.0 "'),
+        "component.version: '1.0.0 ' is not a version",
+        3,
+        'a version looks like "1.0.0" or "2.0.0rc1" (PEP 440)',
+        "RTUP_0002",
+    ),
+    "NUL in the name": (
+        ('"greeter"', '"gree\\u0000ter"'),
+        "component.name: 'gree\\x00ter' is not a component name",
+        2,
+        "a name has lower-case letters, digits and underscores, a letter first",
+        "RTUP_0002",
+    ),
+    "NUL in the file": (
+        ("entry_point", "\0entry_point"),
+        "is not valid TOML: Invalid statement",
+        4,
+        'a text is written in quotes, as in version = "1.0.0"',
+        "RTUP_0002",
+    ),
+    "number of 5000 digits": (
+        (GOOD, GOOD + f"[budget]\nthreads = {'9' * 5000}\n"),
+        (
+            "is not valid TOML: Exceeds the limit (4300 digits) for integer string conversion: "
+            "value has 5000 digits; use sys.set_int_max_str_digits() to increase the limit"
+        ),
+        0,
+        'a text is written in quotes, as in version = "1.0.0"',
+        "RTUP_0002",
+    ),
+    "nested without end": (
+        (GOOD, GOOD + f"[requires]\nlexer = {'[' * 5000}{']' * 5000}\n"),
+        "is nested too deeply",
+        0,
+        "a manifest has tables and plain values",
+        "RTUP_0002",
+    ),
+    "line separators that TOML does not know": (
+        ("entry_point", "# \u2028 \x85\nentrypoint"),
+        "[component] has no key 'entrypoint'",
+        5,
+        ("did you mean 'entry_point'?; the keys are name, version, entry_point, kind, description"),
         "RTUP_0002",
     ),
     "budget as a text": (
@@ -329,8 +395,10 @@ CHANGES: dict[str, tuple[tuple[str, str], str, int, str, str]] = {
         ("entry_point", 'description = """\nkind = 1\n[state]\n"""\nkind = "lexer "\nentry_point'),
         "component.kind: there is no kind 'lexer '",
         8,
-        "did you mean 'lexer'?; the kinds are service, lexer, parser, optimizer, "
-        "bytecode_generator, vm, jit_compiler, memory_manager, agent",
+        (
+            "did you mean 'lexer'?; the kinds are service, lexer, parser, optimizer, "
+            "bytecode_generator, vm, jit_compiler, memory_manager, agent"
+        ),
         "RTUP_0002",
     ),
 }
@@ -373,6 +441,112 @@ def test_not_utf_8(tmp_path: Path) -> None:
     assert (error.message, error.where) == ("is not UTF-8", f"{path}:6")
 
 
+def test_a_byte_order_mark_is_no_fault(tmp_path: Path) -> None:
+    assert read_manifest(write(tmp_path, b"\xef\xbb\xbf" + GOOD.encode())).name == "greeter"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "component.toml")
+    error = refused(tmp_path / "component.toml")
+    assert (error.message, error.code) == ("cannot be read: Is no regular file", "RTUP_0002")
+
+
+def test_a_device_is_not_read_to_its_end(tmp_path: Path) -> None:
+    (tmp_path / "component.toml").symlink_to("/dev/zero")
+    assert refused(tmp_path / "component.toml").message == "cannot be read: Is no regular file"
+
+
+def test_a_file_that_cannot_be_meant(tmp_path: Path) -> None:
+    path = tmp_path / "component.toml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    assert refused(path).message == "cannot be read: It has more than 1048576 bytes"
+
+
+def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
+    path = tmp_path / "component.toml"
+    path.symlink_to(path)
+    assert refused(path).message == "cannot be read: Too many levels of symbolic links"
+
+
+def test_a_link_is_followed_to_the_code(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.mkdir()
+    write(there, GOOD)
+    (tmp_path / "here").symlink_to(there)
+    assert read_manifest(tmp_path / "here" / "component.toml").root == there
+
+
+def test_a_path_with_a_nul(tmp_path: Path) -> None:
+    assert refused(tmp_path / "a\0b").message == "cannot be read: embedded null byte"
+
+
+def test_a_folder_whose_name_is_not_utf_8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    error = refused(write(folder, GOOD))
+    assert (error.message, error.component) == ("the name of its folder is not UTF-8", "greeter")
+
+
+@given(st.binary(max_size=200))
+@example(b"[component]")
+@settings(max_examples=100, deadline=None)
+def test_whatever_the_bytes_there_is_one_kind_of_error(junk: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        refused(write(Path(folder), junk))
+
+
+_toml_values = st.recursive(
+    st.one_of(
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=5),
+        st.integers(-(2**70), 2**70),
+        st.floats(),
+        st.booleans(),
+        st.dates(),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("ab"), inner),
+    max_leaves=5,
+)
+_tables = {
+    "component": ("name", "version", "entry_point", "kind", "description"),
+    "requires": ("lexer", "parser"),
+    "state": ("model", "schema", "fork"),
+    "budget": ("memory_bytes", "cpu_share", "startup_timeout_s"),
+}
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None)
+def test_any_value_of_any_key_is_taken_or_refused_with_its_line(data: st.DataObject) -> None:
+    table = data.draw(st.sampled_from(sorted(_tables)))
+    key = data.draw(st.sampled_from(_tables[table]))
+    value = data.draw(_toml_values)
+    good = tomllib.loads(GOOD)
+    lines = ["[component]"]
+    lines += [f"{k} = {_as_toml(v)}" for k, v in good["component"].items() if k != key]
+    lines += [] if table == "component" else [f"[{table}]"]
+    lines.append(f"{key} = {_as_toml(value)}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = write(Path(folder), "\n".join(lines))
+        try:
+            manifest = read_manifest(path)
+        except PluginError as error:
+            assert error.where == f"{path}:{len(lines)}"  # noqa: PT017
+        else:
+            held = manifest if table == "component" else getattr(manifest, table)
+            assert (held[key] if table == "requires" else getattr(held, key)) == value
+
+
+def _as_toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_as_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_as_toml, value)) + "]"
+    if isinstance(value, str):
+        return '"' + "".join(f"\\U{ord(character):08X}" for character in value) + '"'
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def test_does_not_import_the_plugin(tmp_path: Path) -> None:
     (tmp_path / "greeter.py").write_text("raise SystemExit('imported')", encoding="utf-8")
     assert read_manifest(write(tmp_path, GOOD)).entry_point == "greeter:Greeter"
@@ -399,18 +573,19 @@ def test_a_worker_needs_no_packaging() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "version", "requires", "message"),
+    ("name", "version", "entry_point", "requires", "message"),
     [
-        ("Greeter", "1.0", {}, "'Greeter' is not a component name"),
-        ("greeter", "new", {}, "'new' is not a version"),
-        ("greeter", "1.0", {"lexer": "1.0"}, "requires.lexer: '1.0' is not a version range"),
+        ("Greeter", "1.0", "", {}, "'Greeter' is not a component name"),
+        ("greeter", "new", "", {}, "'new' is not a version"),
+        ("greeter", "1.0", "greeter", {}, "'greeter' is not an entry point"),
+        ("greeter", "1.0", "", {"lexer": "1.0"}, "requires.lexer: '1.0' is not a version range"),
     ],
 )
 def test_manifest_that_was_not_read(
-    name: str, version: str, requires: dict[str, str], message: str
+    name: str, version: str, entry_point: str, requires: dict[str, str], message: str
 ) -> None:
     manifest = Manifest(
-        name=name, version=version, entry_point="", requires=requires, root=Path()
+        name=name, version=version, entry_point=entry_point, requires=requires, root=Path()
     )
     with pytest.raises(PluginError) as caught:
         check_manifest(manifest)
