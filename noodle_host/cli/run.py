@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from noodle_host.errors import CallTimeout, SourceError
 
 from .options import (
     json_option,
@@ -15,6 +17,10 @@ from .options import (
     plugin_path_option,
     timeout_option,
 )
+
+if TYPE_CHECKING:
+    from hookspecs.contracts.vm import Program
+    from noodle_host.programs import Programs
 
 
 @click.command()
@@ -68,22 +74,14 @@ def run(
         if compilation.program is None:
             report["status"] = 1
         else:
-            from hookspecs.contracts.vm import Output
-
-            printed: list[str] = []
-            for event in programs.run(compilation.program, timeout_s):
-                if isinstance(event, Output):
-                    if as_json:
-                        printed.append(event.text)
-                    else:
-                        sys.stdout.write(event.text)
-                        sys.stdout.flush()
-                else:
-                    report["status"] = event.status
-                    report["error"] = event.error
-                    report["stack"] = event.stack
-                    report["instructions"] = event.instructions
-            report["output"] = "".join(printed)
+            try:
+                report |= _run(programs, compilation.program, timeout_s, as_json)
+            except CallTimeout:
+                if timeout_s is None:
+                    raise
+                raise SourceError(
+                    f"it did not end within {timeout_s:g} s and was stopped", where=str(file)
+                ) from None
             if not as_json and report.get("error"):
                 lines = [report["error"], *report["stack"]]
                 click.echo("\n".join(lines), err=True)
@@ -96,6 +94,30 @@ def run(
         click.echo(f"versions: {shown}", err=True)
     status: int = report["status"]
     return status
+
+
+def _run(
+    programs: Programs, program: Program, timeout_s: float | None, as_json: bool
+) -> dict[str, Any]:
+    """Run to the end, print as it comes unless that goes into the report."""
+    from hookspecs.contracts.vm import Output
+
+    printed: list[str] = []
+    ending: dict[str, Any] = {}
+    for event in programs.run(program, timeout_s):
+        if not isinstance(event, Output):
+            ending = {
+                "status": event.status,
+                "error": event.error,
+                "stack": event.stack,
+                "instructions": event.instructions,
+            }
+        elif as_json:
+            printed.append(event.text)
+        else:
+            sys.stdout.write(event.text)
+            sys.stdout.flush()
+    return {**ending, "output": "".join(printed)}
 
 
 def _print_diagnostics(diagnostics: list[Any], sources: dict[str, str]) -> None:
