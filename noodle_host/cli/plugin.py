@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +13,13 @@ import click
 import msgspec
 
 from hookspecs.contracts import KINDS
+from noodle_host.errors import PluginError
 from noodle_host.registry.manifest import MANIFEST_NAME, Manifest
 from noodle_host.registry.plugin_path import Discovery, bundled_plugins, discover
 
-from .inspection import DEFAULT_TIMEOUT_S, PluginReport, inspect_plugin
+from .inspection import DEFAULT_TIMEOUT_S, PluginReport, inspect_plugin, is_in_place
+from .options import json_option, plugin_folders, plugin_path_option
 from .scaffold import create_plugin, name_problem
-
-_PIPE_COLUMNS = 10_000
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 @click.group()
@@ -26,52 +28,66 @@ def plugin() -> None:
 
 
 @plugin.command("list")
-@click.option(
-    "--plugin-path",
-    "folders",
-    multiple=True,
-    metavar="DIR",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Look here instead of at the bundled plugins; may be repeated, the first one wins.",
-)
-@_as_json
-def list_plugins(folders: tuple[Path, ...], as_json: bool) -> None:
+@plugin_path_option
+@json_option
+def list_plugins(plugin_path: tuple[Path, ...], as_json: bool) -> None:
     """List the components on the plugin path, and what is wrong there."""
-    found = discover(folders or [bundled_plugins()])
+    folders = plugin_folders(plugin_path) or [bundled_plugins()]
+    found = discover(folders)
     if as_json:
         click.echo(_json(_as_data(found)))
         return
     from packaging.version import Version
 
     rows = sorted(found.manifests, key=lambda m: Version(m.version), reverse=True)
-    _print_table(
-        ("component", "version", "kind", "state", "folder"),
-        [
-            (m.name, m.version, m.kind, m.state.model, str(m.root))
-            for m in sorted(rows, key=lambda m: m.name)
-        ],
-    )
+    if rows:
+        _print_table(
+            ("component", "version", "kind", "state", "folder"),
+            [
+                (m.name, m.version, m.kind, m.state.model, str(m.root))
+                for m in sorted(rows, key=lambda m: m.name)
+            ],
+        )
+    else:
+        click.echo(f"no plugins in {', '.join(map(str, folders))}", err=True)
     for error in found.errors:
-        click.echo(f"warning: {error}", err=True)
+        click.echo(f"warning: {_line(error)}", err=True)
+
+
+def _finite(
+    context: click.Context, parameter: click.Parameter, value: float | None
+) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a number of seconds")
+    return value
 
 
 @plugin.command("check")
-@click.argument("folder", metavar="DIR", type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@plugin_path_option
 @click.option(
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, min_open=True, max=1e9),
+    callback=_finite,
     help=f"Time to load in. [default: that of the manifest, or {DEFAULT_TIMEOUT_S:g}]",
 )
-@_as_json
-def check_plugin(folder: Path, timeout_s: float | None, as_json: bool) -> None:
-    """Load the plugin in DIR in a process of its own and show what is in it."""
+@json_option
+def check_plugin(
+    folder: Path, plugin_path: tuple[Path, ...], timeout_s: float | None, as_json: bool
+) -> None:
+    """Load the plugin in DIR in a process of its own and show what is in it.
+
+    What it requires is looked for beside it on its own plugin path, in each
+    --plugin-path, and among the bundled plugins.
+    """
     if folder.name == MANIFEST_NAME:
         folder = folder.parent
-    report = inspect_plugin(folder, timeout_s)
-    place = folder.resolve()
-    if (place.parent.name, place.name) != (report.component, report.version):
+    report = inspect_plugin(folder, timeout_s, plugin_path)
+    # As it is called, not as what a symbolic link leads to: so it is found.
+    place = Path(os.path.abspath(folder))
+    if not is_in_place(report.component, report.version, place):
         click.echo(
             f"warning: on a plugin path this folder must be named "
             f"{report.component}/{report.version}, here it is {place.parent.name}/{place.name}",
@@ -96,13 +112,22 @@ def check_plugin(folder: Path, timeout_s: float | None, as_json: bool) -> None:
     default=Path(),
     help="The plugin path to create it in. [default: the current folder]",
 )
-def new_plugin(name: str, kind: str, directory: Path) -> None:
+@json_option
+def new_plugin(name: str, kind: str, directory: Path, as_json: bool) -> None:
     """Create the plugin NAME, version 0.1.0, with a test."""
     problem = name_problem(name)
     if problem:
         raise click.BadParameter(problem, param_hint="NAME")
     folder = create_plugin(name, kind, directory)
-    click.echo(str(folder))
+    if as_json:
+        files = sorted(path.name for path in folder.iterdir())
+        click.echo(_json({"folder": str(folder), "files": files}))
+        return
+    # As bytes: a file name need not be UTF-8.
+    click.echo(os.fsencode(folder))
+    if sys.stdout.isatty():
+        click.echo(f"check it: noodle-host plugin check {folder}", err=True)
+        click.echo(f"test it:  python -m pytest {folder}", err=True)
 
 
 def _as_data(found: Discovery) -> dict[str, Any]:
@@ -137,7 +162,12 @@ def _component_data(manifest: Manifest) -> dict[str, Any]:
 
 
 def _json(data: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode()
+    # Not msgspec's own JSON: that fails at a file name that is not UTF-8.
+    return json.dumps(msgspec.to_builtins(data), indent=2)
+
+
+def _line(error: PluginError) -> str:
+    return " ".join(str(error).split())
 
 
 def _print_report(report: PluginReport) -> None:
@@ -165,6 +195,9 @@ def _print_report(report: PluginReport) -> None:
 
 
 def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    if not sys.stdout.isatty():
+        _print_columns(header, rows)
+        return
     # Imported here, so that --help does not wait for it.
     from rich.console import Console
     from rich.table import Table
@@ -177,8 +210,13 @@ def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(title, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console()
-    if not console.is_terminal:
-        # A program reads one row a line.
-        console.width = _PIPE_COLUMNS
-    console.print(table)
+    Console().print(table)
+
+
+def _print_columns(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print one row a line, however long: what reads a pipe wants it so."""
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+import shutil
 import sys
 from pathlib import Path
 from string import Template
@@ -11,7 +12,7 @@ from string import Template
 from noodle_host.errors import PluginError
 from noodle_host.registry.manifest import MANIFEST_NAME
 
-from .templates import TEMPLATES
+from .templates import TEMPLATES, PluginTemplate
 
 FIRST_VERSION = "0.1.0"
 
@@ -22,6 +23,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _TAKEN = {
     "click",
     "cloudpickle",
+    "conftest",
     "dill",
     "hookspecs",
     "msgspec",
@@ -33,6 +35,19 @@ _TAKEN = {
     "pytest",
     "rich",
 }
+
+# Without it, whether the test finds the plugin depends on how pytest is
+# configured where it is run.
+_CONFTEST = '''\
+"""Lets the test import the plugin, wherever pytest is started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+'''
 
 _MANIFEST = Template("""\
 [component]
@@ -61,14 +76,16 @@ def create_plugin(name: str, kind: str, directory: Path) -> Path:
     ``name`` has been found good by :func:`name_problem`.
 
     Raises:
-        PluginError: the folder exists, or cannot be written.
+        PluginError: there is such a component already, or its folder cannot be
+            written; nothing is left behind then.
         KeyError: there is no such kind.
     """
-    folder = directory / name / FIRST_VERSION
+    component = directory / name
+    folder = component / FIRST_VERSION
     template = TEMPLATES[kind]
     words = {
         "name": name,
-        "class_name": name.title().replace("_", ""),
+        "class_name": _class_name(name, template),
         "kind": kind,
         "version": FIRST_VERSION,
     }
@@ -76,15 +93,15 @@ def create_plugin(name: str, kind: str, directory: Path) -> Path:
         MANIFEST_NAME: _MANIFEST.substitute(words),
         f"{name}.py": Template(template.module).substitute(words),
         f"test_{name}.py": Template(template.test).substitute(words),
+        "conftest.py": _CONFTEST,
     }
     try:
-        folder.mkdir(parents=True)
-        for file, text in files.items():
-            (folder / file).write_text(text, encoding="utf-8")
-    except FileExistsError:
+        directory.mkdir(parents=True, exist_ok=True)
+        component.mkdir()
+    except FileExistsError as error:
         raise PluginError(
             "exists already",
-            where=str(folder),
+            where=str(error.filename or component),
             component=name,
             version=FIRST_VERSION,
             code="RTUP_0005",
@@ -92,12 +109,32 @@ def create_plugin(name: str, kind: str, directory: Path) -> Path:
             hint="nothing was written; choose another name, or another --dir",
         ) from None
     except OSError as error:
-        raise PluginError(
-            f"cannot be written: {error.strerror}",
-            where=str(error.filename or folder),
-            component=name,
-            version=FIRST_VERSION,
-            phase="create",
-            hint="choose a --dir that this user may write to",
-        ) from error
+        raise _unwritable(error, name, component) from error
+    try:
+        folder.mkdir()
+        for file, text in files.items():
+            (folder / file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(component, ignore_errors=True)
+        raise _unwritable(error, name, folder) from error
     return folder
+
+
+def _class_name(name: str, template: PluginTemplate) -> str:
+    """Return ``WordCount`` for ``word_count``, or another name if that one is in use."""
+    class_name = name.title().replace("_", "")
+    words = set(re.findall(r"\w+", template.module + template.test))
+    if keyword.iskeyword(class_name) or class_name in words:
+        class_name += "Plugin"
+    return class_name
+
+
+def _unwritable(error: OSError, name: str, folder: Path) -> PluginError:
+    return PluginError(
+        f"cannot be written: {error.strerror}",
+        where=str(error.filename or folder),
+        component=name,
+        version=FIRST_VERSION,
+        phase="create",
+        hint="choose a --dir that this user may write to",
+    )

@@ -22,6 +22,10 @@ _AnyDecoder = msgspec.msgpack.Decoder[Any]
 _FIXARRAY = 0x90
 _FIXARRAY_ITEMS = 15
 
+#: What msgspec raises at bytes that are no msgpack of the type: text that is
+#: not UTF-8 and nesting without end are not DecodeErrors.
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _PLACE = re.compile(r" - at `\$(.*)`$")
 
 
@@ -81,7 +85,7 @@ class ArgumentDecoder:
             ArgumentError: number, names or types do not fit.
         """
         positional, named = self._split(body, by_name)
-        values = self._assign(positional, named)
+        values, extra = self._assign(positional, named)
         rest = positional[len(self._positional) :]
         # Arguments that were left out at the end are left to the function.
         given = max((i for i, p in enumerate(self._positional, 1) if p.name in values), default=0)
@@ -92,13 +96,10 @@ class ArgumentDecoder:
         if not self.is_split:
             return leading
         by_position = leading + tuple(self._decode(self._var_positional, raw) for raw in rest)
-        known = {p.name: p for p in self._named_only}
-        taken = {p.name for p in self._positional}
         by_names = {
-            name: self._decode(known.get(name, self._var_named), raw)
-            for name, raw in values.items()
-            if name not in taken
+            p.name: self._decode(p, values[p.name]) for p in self._named_only if p.name in values
         }
+        by_names |= {name: self._decode(self._var_named, raw) for name, raw in extra.items()}
         return by_position, by_names
 
     def _split(
@@ -114,38 +115,42 @@ class ArgumentDecoder:
             if self._raw_array is None:
                 self._raw_array = msgspec.msgpack.Decoder(list[msgspec.Raw])
             return self._raw_array.decode(body), {}
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             what = "[[positional...], {name: value}]" if by_name else "[positional...]"
             self._fail(f"the arguments are not msgpack of the form {what}: {error}", colon=True)
 
     def _assign(
         self, positional: Sequence[msgspec.Raw], named: dict[str, msgspec.Raw]
-    ) -> dict[str, msgspec.Raw]:
-        """Give every value its parameter, as Python would."""
+    ) -> tuple[dict[str, msgspec.Raw], dict[str, msgspec.Raw]]:
+        """Give every value its parameter, as Python would; also return what ``**`` takes."""
         if len(positional) > len(self._positional) and self._var_positional is None:
             self._fail(f"takes {self._takes()}, {len(positional)} given")
         values = {p.name: raw for p, raw in zip(self._positional, positional, strict=False)}
         nameable = {
             p.name for p in self._parameters if p.kind is not inspect.Parameter.POSITIONAL_ONLY
         }
+        extra: dict[str, msgspec.Raw] = {}
         for name, raw in named.items():
-            if name not in nameable and (self._var_named is None or name in values):
+            if name in nameable:
+                if name in values:
+                    self._fail(f"got the argument {name!r} twice, by position and by name")
+                values[name] = raw
+            elif self._var_named is not None:
+                extra[name] = raw
+            else:
                 known = [p.name for p in self._parameters if p.name in nameable]
                 takes = f"it takes: {', '.join(known)}" if known else "it takes none by name"
                 suggestion = did_you_mean(name, known)
                 self._fail(
                     f"has no argument {name!r}; {takes}" + (suggestion and f" ({suggestion})")
                 )
-            if name in values:
-                self._fail(f"got the argument {name!r} twice, by position and by name")
-            values[name] = raw
         missing = [repr(p.name) for p in self._parameters if p.is_required and p.name not in values]
         if missing:
             *others, last = missing
             if others:
                 self._fail(f"misses the arguments {', '.join(others)} and {last}")
             self._fail(f"misses the argument {last}")
-        return values
+        return values, extra
 
     def _takes(self) -> str:
         most = len(self._positional)
@@ -161,7 +166,7 @@ class ArgumentDecoder:
             decoder = self._decoders[parameter.name] = msgspec.msgpack.Decoder(parameter.type)
         try:
             return decoder.decode(raw)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             said = str(error)
             place = _PLACE.search(said)
             said = said[: place.start()] if place else said

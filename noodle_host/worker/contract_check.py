@@ -51,11 +51,18 @@ def check_component_hook(hook: Hook, faults: FaultReporter) -> None:
     """Check an implementation of a component hook, which may leave arguments out.
 
     Raises:
-        PluginError: it requires an argument that the hook does not have.
+        PluginError: it requires an argument that the hook does not have, or is
+            a generator.
     """
     given = resolve_signature(hook.function, faults)
     declared = read_signature(hook.declared, skip_self=True)
     _check_no_more(hook, given, declared, faults)
+    if is_stream(hook.function, given):
+        raise faults.error(
+            f"{hook.label} is a generator, and would never be run",
+            where=hook.where,
+            hint="there must be no yield in a component hook",
+        )
 
 
 def check_contract_hook(hook: Hook, faults: FaultReporter) -> None:
@@ -134,7 +141,7 @@ def _check_result(hook: Hook, given: Signature, declared: Signature, faults: Fau
             f"{hook.label} is not a generator, but the contract streams: "
             f"{declaration(hook.declared)}",
             where=hook.where,
-            hint="yield the items one by one",
+            hint="yield the items one by one, or annotate the iterator that it returns",
         )
     if not streams and is_stream(hook.function, given):
         raise faults.error(
@@ -152,7 +159,10 @@ def _check_result(hook: Hook, given: Signature, declared: Signature, faults: Fau
 
 
 def fits(narrow: Any, wide: Any) -> bool:
-    """Whether every value of one type is a value of the other, as far as is needed here."""
+    """Tell whether every value of one type, once sent, can be read as the other.
+
+    Where it cannot be told, the answer is no.
+    """
     narrow, wide = without_extras(narrow), without_extras(wide)
     if narrow == wide or wide is Any or wide is object or narrow is Any:
         return True
@@ -162,9 +172,37 @@ def fits(narrow: Any, wide: Any) -> bool:
     members, wider = union_members(narrow), union_members(wide)
     if len(members) > 1 or len(wider) > 1:
         return all(any(fits(member, other) for other in wider) for member in members)
-    if typing.get_origin(narrow) is None and typing.get_origin(wide) is None:
-        return isinstance(narrow, type) and isinstance(wide, type) and issubclass(narrow, wide)
-    return False
+    if typing.get_origin(narrow) is typing.Literal:
+        values = typing.get_args(narrow)
+        if typing.get_origin(wide) is typing.Literal:
+            # 1 and True are equal, and are not the same literal.
+            known = [(type(value), value) for value in typing.get_args(wide)]
+            return all((type(value), value) in known for value in values)
+        return all(fits(type(value), wide) for value in values)
+    return _class_fits(narrow, wide)
+
+
+def _class_fits(narrow: Any, wide: Any) -> bool:
+    """As :func:`fits`, of classes and of generics like ``list[int]``.
+
+    What is sent is a copy, so ``list[int]`` is a ``Sequence[object]`` here.
+    """
+    if narrow in (bool, str, bytes):
+        # bool is an int, and str a sequence, but msgpack tells them apart.
+        return False
+    if narrow is int and wide is float:
+        return True
+    try:
+        related = issubclass(typing.get_origin(narrow) or narrow, typing.get_origin(wide) or wide)
+    except TypeError:
+        # One is no class, or a protocol that cannot be asked.
+        return False
+    if not related:
+        return False
+    inner, outer = typing.get_args(narrow), typing.get_args(wide)
+    if not outer:
+        return True
+    return len(inner) == len(outer) and all(map(fits, inner, outer))
 
 
 def _difference(given: Any, declared: Any) -> str:

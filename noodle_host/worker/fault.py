@@ -6,7 +6,7 @@ import inspect
 import linecache
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Any
 
 from noodle_host.errors import PluginError
@@ -55,14 +55,16 @@ def line_of_function(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func
     code = getattr(inspect.unwrap(function), "__code__", None)
-    if code is None:
+    if not isinstance(code, CodeType):
         return ""
-    line = code.co_firstlineno
-    # The first line of a decorated function is that of a decorator.
-    for number in range(line, line + 50):
-        if linecache.getline(code.co_filename, number).lstrip().startswith(("def ", "async def ")):
-            line = number
-            break
+    line = first = code.co_firstlineno
+    if linecache.getline(code.co_filename, first).lstrip().startswith("@"):
+        # The first line of a decorated function is that of a decorator.
+        for number in range(first, first + 50):
+            text = linecache.getline(code.co_filename, number).lstrip()
+            if text.startswith(("def ", "async def ")):
+                line = number
+                break
     return f"{code.co_filename}:{line}"
 
 
@@ -71,5 +73,5 @@ def line_of_class(cls: type) -> str:
     try:
         file = inspect.getsourcefile(cls)
         return f"{file}:{inspect.getsourcelines(cls)[1]}"
-    except (OSError, TypeError):
+    except (OSError, TypeError, SyntaxError):
         return ""

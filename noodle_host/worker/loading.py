@@ -244,7 +244,7 @@ def _find_entry_point(manifest: Manifest, faults: FaultReporter) -> Callable[[],
     _check_not_imported(module_name.partition(".")[0], manifest.root, faults)
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
             f"{error.name}."
         ):
@@ -262,7 +262,9 @@ def _find_entry_point(manifest: Manifest, faults: FaultReporter) -> Callable[[],
     for attribute in attributes.split("."):
         try:
             found = getattr(found, attribute)
-        except AttributeError as error:
+        except Exception as error:
+            if not isinstance(error, AttributeError):
+                raise _raised(error, f"reading {attribute} of {module_name}", faults) from error
             names = [name for name in dir(found) if not name.startswith("_")]
             raise faults.error(
                 f"{getattr(found, '__name__', module_name)} has no {attribute!r}",
@@ -305,7 +307,7 @@ def _construct(entry_point: Callable[[], Any], faults: FaultReporter) -> Any:
     name = getattr(entry_point, "__qualname__", repr(entry_point))
     try:
         instance = entry_point()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise _raised(error, f"{name}()", faults, entry_point) from error
     if instance is None:
         raise faults.error(
@@ -336,9 +338,20 @@ def _raised(
         hint = "a component is made without arguments; its hook start(context) brings the rest"
     if not where and inspect.isclass(entry_point):
         where = line_of_class(entry_point)
-    said = str(error.msg if isinstance(error, SyntaxError) else error)
+    said = _said(error)
     shown = f"{type(error).__name__}: {said}" if said else type(error).__name__
-    return faults.error(f"{what} failed: {shown}", where=where, hint=hint)
+    return faults.error(
+        f"{what} failed: {shown}",
+        where=where or faults.in_manifest("component", "entry_point"),
+        hint=hint,
+    )
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error.msg if isinstance(error, SyntaxError) else error)
+    except Exception as second:
+        return f"(its text cannot be shown: {type(second).__name__})"
 
 
 def _functions(cls: type) -> dict[str, Callable[..., Any]]:

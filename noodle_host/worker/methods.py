@@ -12,12 +12,13 @@ import msgspec
 
 from hookspecs.markers import METHOD_FLAGS, SafePoint
 
-from .arguments import ArgumentDecoder, Buffer
+from .arguments import UNDECODABLE, ArgumentDecoder, Buffer
 from .fault import FaultReporter, line_of_function
 from .signature import (
     NO_DEFAULT,
     Parameter,
     Signature,
+    is_iterator,
     item_type,
     read_signature,
     shown,
@@ -91,7 +92,7 @@ class Method:
             # knows how to say why.
             try:
                 return self._fast[body[0]](body)
-            except (KeyError, IndexError, msgspec.DecodeError):
+            except (KeyError, IndexError, *UNDECODABLE):
                 pass
         return self._arguments.bind(body, by_name)
 
@@ -164,7 +165,7 @@ def resolve_signature(function: Callable[..., Any], faults: FaultReporter) -> Si
 
 def is_stream(function: Callable[..., Any], signature: Signature) -> bool:
     """Tell whether calling the function gives an iterator whose items are to be sent."""
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function) or is_iterator(signature.result):
         return True
     # A decorator may hide the generator function; the annotation then decides.
     bare = inspect.unwrap(_without_partial(function))

@@ -76,8 +76,15 @@ def item_type(result: Any) -> Any:
     if result in _ITERATORS:
         return Any
     if typing.get_origin(result) in _ITERATORS:
-        return typing.get_args(result)[0]
+        # typing.Iterator by itself has an origin, and no arguments.
+        return next(iter(typing.get_args(result)), Any)
     return NO_DEFAULT
+
+
+def is_iterator(result: Any) -> bool:
+    """Tell whether a result is annotated as an iterator, which cannot be sent as a value."""
+    kinds = (collections.abc.Iterator, collections.abc.Generator)
+    return result in kinds or typing.get_origin(result) in kinds
 
 
 def union_members(annotation: Any) -> tuple[Any, ...]:
