@@ -8,6 +8,7 @@ attributes, for programs.
 from __future__ import annotations
 
 import builtins
+import functools
 from typing import Any, ClassVar
 
 
@@ -196,8 +197,37 @@ class RemoteError(CallError):
         self.type_name = type_name
         self.remote_traceback = remote_traceback
 
-    def __str__(self) -> str:
-        return f"{super().__str__()}: {self.type_name}" if not self.message else super().__str__()
+    def __reduce__(self) -> Any:
+        # The class of a builtin's twin is made on demand and has no import path.
+        return (_rebuild_remote, (self.type_name, self.message, self.__dict__.copy()))
+
+
+def _remote_class(type_name: str) -> type[RemoteError]:
+    """``RemoteError``, or the subclass of it that is also the builtin of that name."""
+    builtin = getattr(builtins, type_name, None)
+    # Groups want a constructor argument of their own, and a StopIteration does
+    # not pass through generators: their remote twins are plain RemoteErrors.
+    if (
+        not isinstance(builtin, type)
+        or not issubclass(builtin, Exception)
+        or issubclass(builtin, ExceptionGroup | StopIteration | StopAsyncIteration)
+    ):
+        return RemoteError
+    if issubclass(builtin, UnicodeError):
+        # Its subclasses cannot be made from a message alone.
+        builtin = UnicodeError
+    return _twin(builtin)
+
+
+@functools.cache
+def _twin(builtin: type[Exception]) -> type[RemoteError]:
+    return type(f"Remote{builtin.__name__}", (RemoteError, builtin), {"__module__": __name__})
+
+
+def _rebuild_remote(type_name: str, message: str, attributes: dict[str, Any]) -> HostError:
+    error = _remote_class(type_name)(message)
+    error.__dict__.update(attributes)
+    return error
 
 
 def remote_error(type_name: str, message: str, remote_traceback: str, **facts: Any) -> RemoteError:
@@ -205,19 +235,8 @@ def remote_error(type_name: str, message: str, remote_traceback: str, **facts: A
 
     ``type_name`` is ``module.qualname``; builtins come without a module.
     """
-    builtin = getattr(builtins, type_name, None)
-    cls: type[RemoteError] = RemoteError
-    # Exception groups and the Unicode errors want constructor arguments of
-    # their own; their remote twins are plain RemoteErrors.
-    if (
-        isinstance(builtin, type)
-        and issubclass(builtin, Exception)
-        and not issubclass(
-            builtin, ExceptionGroup | UnicodeError | StopIteration | StopAsyncIteration
-        )
-    ):
-        cls = type(f"Remote{type_name}", (RemoteError, builtin), {"__module__": __name__})
     shown = f"{type_name}: {message}" if message else type_name
+    cls = _remote_class(type_name)
     error = cls(shown, type_name=type_name, remote_traceback=remote_traceback, **facts)
     if remote_traceback:
         error.add_note(f"Remote traceback:\n{remote_traceback.rstrip()}")

@@ -19,6 +19,7 @@ from ..errors import (
     CallError,
     EncodeError,
     HostError,
+    RemoteError,
     remote_error,
 )
 from . import layout
@@ -28,6 +29,12 @@ from .channel import Chunks
 # through the encoder's buffer.
 _CHUNK_BYTES: Final = 16 * 1024
 _BIG_TYPES: Final = (bytes, bytearray, memoryview)
+# Errors are read by people, and a lane's record is bounded.
+_TEXT_CHARS: Final = 8_000
+_TRACEBACK_CHARS: Final = 16_000
+
+#: What a decoder raises for bytes that it cannot make anything of.
+DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _EMPTY: Final = b"\x90"
@@ -59,7 +66,8 @@ def encode_arguments(
             if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
                 return [_array_header(len(args)), *_chunks(args)], 0
         return (_encode(args) if args else _EMPTY), 0
-    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+    except Exception as error:
+        # Encoding looks into the objects, which may raise what they like.
         raise EncodeError(
             f"{_guilty(args, kwargs)} cannot be sent: {_reason(error)}", phase="encode"
         ) from error
@@ -75,7 +83,7 @@ def encode_result(value: object) -> bytes | Chunks:
         if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
             return _chunks((value,))
         return _encode(value)
-    except (TypeError, OverflowError, ValueError, RecursionError) as error:
+    except Exception as error:
         raise EncodeError(f"the result cannot be sent: {_reason(error)}", phase="encode") from error
 
 
@@ -107,13 +115,13 @@ def to_wire(error: HostError, remote_traceback: str = "") -> WireError:
     where = getattr(error, "where", "")
     return WireError(
         error.code,
-        f"{where}: {error.message}" if where else error.message,
-        remote_traceback=remote_traceback[-16_000:],
+        _clip(f"{where}: {error.message}" if where else error.message),
+        remote_traceback=_clip_traceback(remote_traceback),
         component=error.component,
         version=error.version,
         worker=error.worker,
         phase=error.phase,
-        hint=error.hint,
+        hint=_clip(error.hint),
     )
 
 
@@ -123,21 +131,46 @@ def encode_host_error(error: HostError) -> bytes:
 
 
 def encode_exception(error: BaseException, component: str, version: str, worker: int) -> bytes:
-    """Encode what a component raised: type, message and traceback."""
+    """Encode what a component raised: type, message and traceback. Never raises."""
+    try:
+        return _encode(_exception_to_wire(error, component, version, worker))
+    except Exception as broken:
+        # The exception is the component's own code: whatever it does when it
+        # is looked at, the caller has to be answered.
+        message = f"<it cannot be shown: {type(broken).__name__}>"
+        name = _clip(type(error).__name__)
+        return _encode(WireError("CALL_0008", message, name, "", component, version, worker))
+
+
+def _exception_to_wire(
+    error: BaseException, component: str, version: str, worker: int
+) -> WireError:
     if isinstance(error, CallError) and error.code in WIRE_ERRORS:
-        return encode_host_error(error)
+        return to_wire(error)
+    trace = _clip_traceback("".join(traceback.format_exception(error)))
+    if isinstance(error, RemoteError) and error.type_name:
+        # A component lets through what another one raised: it stays what it was.
+        bare = error.message.removeprefix(error.type_name).removeprefix(": ")
+        facts = (error.component, error.version, error.worker)
+        return WireError("CALL_0008", _clip(bare), _clip(error.type_name), trace, *facts)
     kind = type(error)
     module = kind.__module__
     name = kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-    message = _text(error)
-    # A lane's record is bounded, and so is the patience of a reader.
-    trace = "".join(traceback.format_exception(error))[-16_000:]
-    return _encode(WireError("CALL_0008", message[:8_000], name, trace, component, version, worker))
+    return WireError(
+        "CALL_0008", _clip(_text(error)), _clip(name), trace, component, version, worker
+    )
 
 
 def decode_error(body: bytes | memoryview) -> HostError:
-    """The error to raise for a record of kind ERROR."""
-    return from_wire(_decode_error(body))
+    """The error to raise for a record of kind ERROR.
+
+    Raises:
+        ValueError: the body is not an error; nothing of it is executed.
+    """
+    try:
+        return from_wire(_decode_error(body))
+    except DECODE_ERRORS as error:
+        raise ValueError(f"not the body of an error: {error}") from error
 
 
 def from_wire(wire: WireError, default: type[HostError] = CallError) -> HostError:
@@ -182,7 +215,7 @@ def _guilty(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     for name, value in named:
         try:
             _encode(value)
-        except (TypeError, OverflowError, ValueError, RecursionError):
+        except Exception:
             return name
     return "the arguments"
 
@@ -196,9 +229,17 @@ def _reason(error: Exception) -> str:
 
 
 def _text(error: BaseException) -> str:
-    if isinstance(error, KeyError) and len(error.args) == 1:
-        return repr(error.args[0])
     try:
         return str(error)
     except Exception as broken:
         return f"<its __str__ raised {type(broken).__name__}>"
+
+
+def _clip(text: str) -> str:
+    """The beginning, and nothing that UTF-8 does not have: file names may."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()[:_TEXT_CHARS]
+
+
+def _clip_traceback(text: str) -> str:
+    """The end, where the error is."""
+    return str.encode(text, "utf-8", "backslashreplace").decode()[-_TRACEBACK_CHARS:]
