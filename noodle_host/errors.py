@@ -204,7 +204,7 @@ class RemoteError(CallError):
 
 def _remote_class(type_name: str) -> type[RemoteError]:
     """``RemoteError``, or the subclass of it that is also the builtin of that name."""
-    builtin = getattr(builtins, type_name, None)
+    builtin: Any = getattr(builtins, type_name, None)
     # Groups want a constructor argument of their own, and a StopIteration does
     # not pass through generators: their remote twins are plain RemoteErrors.
     if (
