@@ -38,16 +38,10 @@ _TAKEN = {
 
 # Without it, whether the test finds the plugin depends on how pytest is
 # configured where it is run.
-_CONFTEST = '''\
-"""Lets the test import the plugin, wherever pytest is started."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))
-'''
+_PYTEST_INI = """\
+[pytest]
+pythonpath = .
+"""
 
 _MANIFEST = Template("""\
 [component]
@@ -93,7 +87,7 @@ def create_plugin(name: str, kind: str, directory: Path) -> Path:
         MANIFEST_NAME: _MANIFEST.substitute(words),
         f"{name}.py": Template(template.module).substitute(words),
         f"test_{name}.py": Template(template.test).substitute(words),
-        "conftest.py": _CONFTEST,
+        "pytest.ini": _PYTEST_INI,
     }
     try:
         directory.mkdir(parents=True, exist_ok=True)

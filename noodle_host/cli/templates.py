@@ -86,7 +86,8 @@ class $class_name:
 
     @hookimpl
     def parse(self, tokens: list[Token], file: str) -> ParseResult:
-        return ParseResult(ast.Module(file, []), imports=[], diagnostics=[])
+        module = ast.Module(file, body=[], bindings=[])
+        return ParseResult(module, imports=[], exports=[], diagnostics=[])
 ''',
     test="""\
 from __future__ import annotations
@@ -127,7 +128,7 @@ from $name import $class_name
 
 
 def test_leaves_an_empty_module_alone() -> None:
-    module = ast.Module("empty.noodle", [])
+    module = ast.Module("empty.noodle", body=[], bindings=[])
     assert $class_name().optimize(module).module == module
 """,
 )
@@ -155,13 +156,24 @@ class $class_name:
             slots=[],
             stack_size=1,
             instructions=[
-                bytecode.Instruction(bytecode.Opcode.LOAD_CONSTANT, 0),
+                bytecode.Instruction(bytecode.Opcode.LOAD_CONST, 0),
                 bytecode.Instruction(bytecode.Opcode.RETURN_VALUE),
             ],
             handlers=[],
             source_map=[],
         )
-        compiled = bytecode.Module(module.file, [], [None], [], [], [body], [], [], [], [])
+        compiled = bytecode.Module(
+            file=module.file,
+            names=[],
+            constants=[None],
+            name_lists=[],
+            types=[],
+            functions=[body],
+            classes=[],
+            structs=[],
+            enums=[],
+            exports=[],
+        )
         statistics = {"instructions": 2, "constants": 1, "functions": 1}
         return GenerateResult(bytecode.encode(compiled), diagnostics=[], statistics=statistics)
 ''',
@@ -174,7 +186,7 @@ from $name import $class_name
 
 
 def test_generates_a_module_that_can_be_run() -> None:
-    result = $class_name().generate(ast.Module("empty.noodle", []))
+    result = $class_name().generate(ast.Module("empty.noodle", body=[], bindings=[]))
     bytecode.verify(bytecode.decode(result.code))
     assert result.diagnostics == []
 """,
