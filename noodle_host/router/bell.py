@@ -66,14 +66,20 @@ class Doorbell:
 
     def ring(self) -> None:
         """Wake the owner; where it is awake, its next sleep ends at once."""
+        fd = self.fd
+        if fd < 0:
+            # Closed: nobody will sleep on it again.
+            return
         # A full counter (EAGAIN) means that it is rung already.
         with contextlib.suppress(BlockingIOError):
-            os.eventfd_write(self.fd, 1)
+            os.eventfd_write(fd, 1)
 
     def drain(self) -> None:
         """Take the rings so far; the owner must look at its lanes after it."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self.fd)
+        fd = self.fd
+        if fd >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(fd)
 
     def close(self) -> None:
         if self.fd >= 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections import deque
 from typing import Any
@@ -199,7 +200,7 @@ def test_lane_holds_what_the_model_holds(pair: tuple[Any, Any]) -> None:
     run_state_machine_as_test(
         lambda: LaneMachine(producer, consumer),
         settings=settings(
-            max_examples=60,
+            max_examples=60 if "NOODLE_HOST_TEST_EXTENSION" not in os.environ else 15,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
