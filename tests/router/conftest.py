@@ -18,7 +18,7 @@ from noodle_host.router.segment import Segment
 EXTENSION = os.environ.get("NOODLE_HOST_TEST_EXTENSION")
 
 PYTHON = SimpleNamespace(
-    name="python",
+    __name__="python",
     LaneMemory=lane.LaneMemory,
     LaneReader=lane.LaneReader,
     LaneWriter=lane.LaneWriter,
