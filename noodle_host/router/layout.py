@@ -79,6 +79,7 @@ BELL_SLEEPING: Final = 0  #: 1 while the owner blocks, or is about to
 BELL_CONTROL: Final = 8  #: counts control messages that the owner has to fetch
 BELL_BUSY_SINCE_NS: Final = 16  #: when the command under way began, 0 = idle
 BELL_SERVED: Final = 24  #: calls answered
+BELL_LIFE: Final = 32  #: 8 words: the robust mutex that the owner's main thread holds
 
 # Payloads up to here travel in the lane, larger ones in slabs.
 INLINE_BYTES: Final = 32 * 1024
