@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 from typing import Final
 
 from . import layout
 from .bell import Doorbell
-from .lane import Record
-from .native import LaneMemory, LaneReader, LaneWriter
+from .lane import CorruptLaneError, Record
+from .native import LaneMemory, LaneReader, LaneWriter, fence
 from .segment import Segment
 from .slab import ArenaReader, ArenaWriter
 
@@ -32,14 +33,45 @@ def create_segment(name: str) -> Segment:
     return segment
 
 
-class Outbox:
-    """The writing half of one end: a lane, its arena, and the reader's bell."""
+def _records(reader: LaneReader) -> Iterator[Record]:
+    """What is committed from where the reader stands, once round the ring at most."""
+    start = reader.position
+    while (record := reader.read()) is not None:
+        if reader.position - start > reader.memory.size_bytes:
+            raise CorruptLaneError(start, "the ring is full of records")
+        yield record
 
-    def __init__(self, lane: LaneMemory, arena: ArenaWriter, peer: Doorbell) -> None:
-        self.writer = LaneWriter(lane, peer)
-        self.arena = arena
+
+def unretired(lane: LaneMemory) -> Iterator[Record]:
+    """The records that stand in a lane, retired ones left out."""
+    return _records(LaneReader(lane, None, None))
+
+
+class Outbox:
+    """The writing half of one end: a lane, its arena, and the reader's bell.
+
+    Raises ``CorruptLaneError`` when what an earlier writer left is not a lane.
+    """
+
+    def __init__(self, lane: LaneMemory, segment: Segment, arena: range, peer: Doorbell) -> None:
         self.peer = peer
         self.lock = threading.Lock()
+        self._lane = lane
+        self._segment = segment
+        self._arena = arena
+        self._waiting = 0
+        self._recover()
+
+    def _recover(self) -> None:
+        """Take up the lane and the arena as they are in memory."""
+        on_their_way = {
+            _SLAB_DESCRIPTOR.unpack(record[11])[0]
+            for record in unretired(self._lane)
+            if record[2] & layout.SLAB and len(record[11]) == _SLAB_DESCRIPTOR.size
+        }
+        self.writer = LaneWriter(self._lane, self.peer)
+        self.arena = ArenaWriter(self._segment, self._arena.start, len(self._arena))
+        self.arena.reclaim(on_their_way)
 
     def send(
         self,
@@ -62,28 +94,50 @@ class Outbox:
         else:
             size = len(body)
         with self.lock:
-            offset = 0
-            if size > layout.INLINE_BYTES:
-                offset = self.arena.allocate(size)
-                if offset < 0:
-                    return -1
-                self._fill(offset, body)
-                body = _SLAB_DESCRIPTOR.pack(offset, size)
-                flags |= layout.SLAB
-            assert not isinstance(body, list)
-            position = self.writer.publish(
-                kind, flags, call_id, method, key_hash, deadline_ns, body
-            )
-            if position < 0 and offset:
-                self.arena.free(offset)
-        return position
+            try:
+                if size > layout.INLINE_BYTES:
+                    # First of all: who waits for room comes here again and again,
+                    # and must not copy the payload each time.
+                    if not self.writer.has_room(_SLAB_DESCRIPTOR.size):
+                        return -1
+                    offset = self.arena.allocate(size)
+                    if offset < 0:
+                        return -1
+                    self._fill(offset, body)
+                    body = _SLAB_DESCRIPTOR.pack(offset, size)
+                    flags |= layout.SLAB
+                assert not isinstance(body, list)
+                return self.writer.publish(
+                    kind, flags, call_id, method, key_hash, deadline_ns, body
+                )
+            except BaseException:
+                # A signal handler may raise anywhere. Whatever it came between,
+                # what is committed counts, and the rest is forgotten.
+                self._recover()
+                fence()
+                self.peer.ring_if_asleep()
+                raise
 
     def _fill(self, offset: int, body: bytes | Chunks) -> None:
-        view = self.arena.segment.view
+        view = self._segment.view
         for chunk in body if isinstance(body, list) else (body,):
             end = offset + len(chunk)
             view[offset:end] = chunk
             offset = end
+
+    def begin_waiting(self) -> None:
+        """Have the reader ring this process when it retires; look again after it."""
+        with self.lock:
+            self._waiting += 1
+            self.writer.set_waiting(True)
+        fence()
+
+    def end_waiting(self) -> None:
+        """One thread less waits for room."""
+        with self.lock:
+            self._waiting -= 1
+            if not self._waiting:
+                self.writer.set_waiting(False)
 
     def has_room(self, size: int) -> bool:
         """Whether a body of ``size`` bytes may be sent now."""
@@ -103,43 +157,63 @@ class Inbox:
         self.reader.retire(position)
 
     def committed_end(self) -> int:
-        """The position behind the last record that is committed now."""
-        return LaneReader(self.reader.memory, self.reader.position).skip_all()
+        """The position behind the last record that is committed now.
+
+        Raises:
+            CorruptLaneError: there is no end: the ring is full of records.
+        """
+        reader = LaneReader(self.reader.memory, self.reader.position)
+        for _ in _records(reader):
+            pass
+        return reader.position
 
     def slab(self, record: Record) -> tuple[int, int] | None:
-        """Where the record's payload is if it is not in the record itself."""
-        if record[2] & layout.SLAB:
-            offset, size = _SLAB_DESCRIPTOR.unpack(record[11])
-            self._check(offset, size)
-            return offset, size
-        return None
+        """Where the record's payload is if it is not in the record itself.
 
-    def _check(self, offset: int, size: int) -> None:
+        Raises:
+            ValueError: it is nowhere in the arena.
+        """
+        if not record[2] & layout.SLAB:
+            return None
+        if len(record[11]) != _SLAB_DESCRIPTOR.size:
+            raise ValueError(f"the descriptor of a slab has {len(record[11])} bytes, not 16")
+        offset, size = _SLAB_DESCRIPTOR.unpack(record[11])
         if not self.arena.contains(offset, size):
             raise ValueError(f"a slab of {size} bytes at {offset} is outside its arena")
+        return offset, size
 
 
 class ChannelEnd:
-    """One end of a channel: ``outbox`` to write, ``inbox`` to read."""
+    """One end of a channel: ``outbox`` to write, ``inbox`` to read.
+
+    Raises ``ValueError`` or ``CorruptLaneError`` when the segment is not a
+    channel, or an earlier end left it damaged.
+    """
 
     def __init__(self, segment: Segment, peer: Doorbell, *, caller: bool) -> None:
         words = segment.words
-        if words[layout.CH_MAGIC] != layout.CHANNEL_MAGIC:
+        first = layout.CHANNEL_HEADER_BYTES
+        if segment.size_bytes <= first or words[layout.CH_MAGIC] != layout.CHANNEL_MAGIC:
             raise ValueError("the segment is not a channel of this version")
         lane_bytes, arena_bytes = words[layout.CH_LANE_BYTES], words[layout.CH_ARENA_BYTES]
-        first = layout.CHANNEL_HEADER_BYTES
+        if segment.size_bytes != first + 2 * lane_bytes + 2 * arena_bytes or arena_bytes % 4096:
+            raise ValueError(
+                f"the channel says lanes of {lane_bytes} and arenas of {arena_bytes} bytes, "
+                f"but its segment has {segment.size_bytes}"
+            )
         rings = [segment.view[first + i * lane_bytes :][:lane_bytes] for i in (0, 1)]
         lanes = (
             LaneMemory(words, rings[0], layout.CH_REQUESTS),
             LaneMemory(words, rings[1], layout.CH_REPLIES),
         )
-        arenas = [first + 2 * lane_bytes + i * arena_bytes for i in (0, 1)]
+        starts = [first + 2 * lane_bytes + i * arena_bytes for i in (0, 1)]
         out, into = (0, 1) if caller else (1, 0)
         self.segment = segment
         self.peer = peer
         self.lanes = lanes
-        self.outbox = Outbox(lanes[out], ArenaWriter(segment, arenas[out], arena_bytes), peer)
-        self.inbox = Inbox(lanes[into], ArenaReader(segment, arenas[into], arena_bytes), peer)
+        arena = range(starts[out], starts[out] + arena_bytes)
+        self.outbox = Outbox(lanes[out], segment, arena, peer)
+        self.inbox = Inbox(lanes[into], ArenaReader(segment, starts[into], arena_bytes), peer)
 
     @property
     def closed(self) -> bool:
@@ -147,5 +221,10 @@ class ChannelEnd:
         return self.segment.words[layout.CH_CLOSED] != 0
 
     def close(self) -> None:
-        """Drop the mapping; leases that are out keep theirs."""
+        """Drop the mapping; leases that are out keep theirs.
+
+        Closes the peer's bell too if it was attached: it came with this channel.
+        """
         self.segment.close()
+        if self.peer.segment.is_attached:
+            self.peer.close()

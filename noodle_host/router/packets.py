@@ -6,6 +6,7 @@ One message a packet (SOCK_SEQPACKET), msgpack, with the descriptors that belong
 from __future__ import annotations
 
 import array
+import os
 import socket
 from typing import Any, Final
 
@@ -13,7 +14,6 @@ import msgspec
 
 _MAX_BYTES: Final = 128 * 1024
 _MAX_FDS: Final = 16
-
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
@@ -34,8 +34,18 @@ class PacketSocket:
         return self.socket.fileno()
 
     def send(self, message: msgspec.Struct, fds: list[int] | None = None) -> None:
-        """Send one message; raises OSError when the other end is gone."""
+        """Send one message.
+
+        Raises:
+            OSError: the other end is gone.
+            ValueError: it is larger than a packet may be.
+        """
         body = _encoder.encode(message)
+        if len(body) > _MAX_BYTES or len(fds or ()) > _MAX_FDS:
+            raise ValueError(
+                f"a control message has at most {_MAX_BYTES} bytes and {_MAX_FDS} descriptors; "
+                f"{type(message).__name__} has {len(body)} and {len(fds or ())}"
+            )
         if fds:
             socket.send_fds(self.socket, [body], fds, socket.MSG_NOSIGNAL)
         else:
@@ -56,13 +66,15 @@ class PacketSocket:
         for level, kind, data in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-        if not body:
-            return None
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-            raise ValueError("a control message was cut off")
         try:
+            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+                raise ValueError("a control message was cut off")
+            if not body and not fds:
+                return None
             return self._decoder.decode(body), list(fds)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:
+            for fd in fds:
+                os.close(fd)
             raise ValueError(f"not a control message: {error}") from error
 
     def close(self) -> None:

@@ -17,10 +17,12 @@ class Segment:
     clears the bytes first, which another process can see.
     """
 
-    __slots__ = ("fd", "map", "size_bytes", "view", "words")
+    __slots__ = ("fd", "is_attached", "map", "size_bytes", "view", "words")
 
     def __init__(self, fd: int, size_bytes: int, *, writable: bool = True) -> None:
         self.fd = fd
+        #: Whether it was made by another process, or another part of this one.
+        self.is_attached = False
         self.size_bytes = size_bytes
         access = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         self.map = mmap.mmap(fd, size_bytes, flags=mmap.MAP_SHARED, prot=access)
@@ -44,8 +46,24 @@ class Segment:
 
     @classmethod
     def attach(cls, fd: int, *, writable: bool = True) -> Segment:
-        """Map a segment received as a descriptor, which it owns from now on."""
-        return cls(fd, os.fstat(fd).st_size, writable=writable)
+        """Map a segment received as a descriptor, which it owns from now on.
+
+        Raises:
+            ValueError: its owner could still shrink it, or it is not words of 8 bytes.
+            OSError: it is not a memfd, or cannot be mapped.
+        """
+        try:
+            if not fcntl.fcntl(fd, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
+                raise ValueError("a segment must be sealed against shrinking")
+            size_bytes = os.fstat(fd).st_size
+            if not size_bytes or size_bytes % 8:
+                raise ValueError(f"a segment of {size_bytes} bytes is not made of words")
+            segment = cls(fd, size_bytes, writable=writable)
+        except BaseException:
+            os.close(fd)
+            raise
+        segment.is_attached = True
+        return segment
 
     def read_only_fd(self) -> int:
         """A new descriptor that can only be mapped for reading."""
