@@ -51,10 +51,11 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def hold(page: Segment) -> Life:
+def hold(page: Segment) -> None:
     """Hold the life word of a bell's page until the calling thread dies.
 
-    The page must stay the process's own: whoever held it before is dead.
+    The page belongs to one process at a time: whoever held it before is dead.
+    It stays mapped for ever, because the C library's list leads through it.
 
     Raises:
         OSError: this C library has no such mutex.
@@ -81,20 +82,12 @@ def hold(page: Segment) -> Life:
         raise OSError(errno.ENOSYS, "the futex is elsewhere in this C library's mutex")
     # Nobody else writes it: so the kernel is told here that somebody waits.
     word.value |= _WAITERS
-    return Life(mutex)
+    # Never released: the view, and with it the mapping, outlives everything.
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(mutex))
 
 
 def _word(page: Segment) -> ctypes.c_uint32:
     return ctypes.c_uint32.from_buffer(page.map, _LIFE_BYTE)
-
-
-class Life:
-    """Keeps the page mapped: the C library's list leads through it."""
-
-    __slots__ = ("_mutex",)
-
-    def __init__(self, mutex: object) -> None:
-        self._mutex = mutex
 
 
 def is_held(page: Segment) -> bool:

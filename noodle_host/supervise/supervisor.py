@@ -29,6 +29,7 @@ from ..registry.manifest import Manifest
 from ..registry.registry import RuntimeComponentRegistry
 from ..router.bell import Doorbell
 from ..router.channel import ChannelEnd
+from ..router.life import DeathWatch
 from ..router.route import even_shares
 from ..worker import messages
 from ..worker.spec import WorkerSpec, encode_spec
@@ -66,6 +67,7 @@ class Supervisor:
         self.switchboard = Switchboard(host_bell, self._is_known)
         # Held open by the host alone: when it goes, the kernel kills the workers.
         self._lifeline_r, self._lifeline_w = os.pipe2(os.O_CLOEXEC)
+        self._deaths = DeathWatch()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="noodle-host supervisor", daemon=True
@@ -211,7 +213,7 @@ class Supervisor:
 
     async def _load(self, component: Component, record: SeatRecord) -> WorkerProcess:
         manifest = component.manifest
-        worker = WorkerProcess(manifest, record.seat.bell, self._on_request)
+        worker = WorkerProcess(manifest, record.seat.bell, self._on_request, self._deaths)
         spec = encode_spec(WorkerSpec(manifest, record.seat.number, self._salt))
         await worker.spawn(self._spawner, spec, self._lifeline_r, self.switchboard.routes_fd)
         record.seat.give_to(worker)
@@ -371,6 +373,7 @@ class Supervisor:
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+            self._deaths.close()
             self._loop.close()
             self._spawner.close()
             os.close(self._lifeline_r)

@@ -17,6 +17,7 @@ from ..registry.manifest import Manifest
 from ..router import layout
 from ..router.bell import Doorbell
 from ..router.codec import from_wire
+from ..router.life import DeathWatch
 from ..router.packets import PacketSocket
 from ..worker import messages
 from .fork_server import Child, Spawner
@@ -39,9 +40,12 @@ class WorkerProcess:
         manifest: Manifest,
         bell: Doorbell,
         on_request: Callable[[WorkerProcess, messages.Message], None],
+        deaths: DeathWatch,
     ) -> None:
         self.manifest = manifest
         self.bell = bell
+        self._deaths = deaths
+        self._is_dead = False
         self.state = WorkerState.SPAWNING
         self.child: Child | None = None
         self.methods: list[messages.MethodInfo] = []
@@ -145,9 +149,34 @@ class WorkerProcess:
                 signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
             await self.gone.wait()
 
-    def _on_exit(self) -> None:
-        """The pidfd is readable: the death is proved."""
+    def _watch_life(self) -> None:
+        """Learn of a sudden death before the memory of the dead one is torn down."""
+        loop = asyncio.get_running_loop()
+
+        def lost() -> None:
+            # A loop that is closed has no use for it.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._on_life_lost)
+
+        self._deaths.watch(self.bell.segment, lost)
+
+    def _on_life_lost(self) -> None:
+        """The main thread is dead, the only one that touches lanes: a proof too."""
+        # A stop waits for the pidfd, after which nothing is left of the process.
+        if self._is_dead or self.state is not WorkerState.SERVING:
+            return
         assert self.child is not None
+        # Native code may have ended the main thread alone.
+        signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+        if self.child.exit_code is None:
+            self.child.exit_code = _exit_code(self.child.pid)
+        self._on_exit()
+
+    def _on_exit(self) -> None:
+        """The pidfd is readable, or the life word is given up: the death is proved."""
+        assert self.child is not None
+        self._is_dead = True
+        self._deaths.forget(self.bell.segment)
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.child.pidfd)
         # What it said before it died still counts.
@@ -160,9 +189,10 @@ class WorkerProcess:
 
     async def _bury(self) -> None:
         assert self.child is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_REAPED_WITHIN_S):
-                await self.child.reaped.wait()
+        if self.child.exit_code is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_REAPED_WITHIN_S):
+                    await self.child.reaped.wait()
         os.close(self.child.pidfd)
         for output in self._outputs:
             output.close()
@@ -266,6 +296,7 @@ class WorkerProcess:
         match message:
             case messages.Loaded(methods):
                 self.methods = methods
+                self._watch_life()
                 self._step(WorkerEvent.LOADED)
             case messages.Leading():
                 self._step(WorkerEvent.LEADING)
@@ -278,3 +309,13 @@ class WorkerProcess:
                 pass
             case _:
                 self._on_request(self, message)
+
+
+def _exit_code(pid: int) -> int | None:
+    """How a process ends that is dying but not reaped; None if it cannot be known."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            status = int(stat.read().rpartition(")")[2].split()[-1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return os.waitstatus_to_exitcode(status)

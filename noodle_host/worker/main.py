@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -12,7 +13,7 @@ import traceback
 from typing import Any, Final, NoReturn
 
 from ..errors import HostError, StartError
-from ..router import codec, layout
+from ..router import codec, layout, life
 from ..router.bell import Doorbell
 from ..router.endpoint import Endpoint
 from ..router.native import Sleeper
@@ -50,6 +51,9 @@ def run_worker(spec_body: bytes, fds: list[int]) -> None:
     sock.socket.setblocking(False)
     spec = decode_spec(spec_body)
     bell = Doorbell.attach(names["bell_page"], names["bell"])
+    # Where the C library has no such futex, the host goes by the pidfd.
+    with contextlib.suppress(OSError):
+        life.hold(bell.segment)
     table = RouteTable(Segment.attach(names["routes"], writable=False))
     Worker(spec, control, bell, table).run()
 
