@@ -169,17 +169,23 @@ def fits(narrow: Any, wide: Any) -> bool:
     narrow_item, wide_item = item_type(narrow), item_type(wide)
     if narrow_item is not NO_DEFAULT and wide_item is not NO_DEFAULT:
         return fits(narrow_item, wide_item)
+    if typing.get_origin(narrow) is typing.Literal:
+        return all(_value_fits(value, wide) for value in typing.get_args(narrow))
     members, wider = union_members(narrow), union_members(wide)
     if len(members) > 1 or len(wider) > 1:
         return all(any(fits(member, other) for other in wider) for member in members)
-    if typing.get_origin(narrow) is typing.Literal:
-        values = typing.get_args(narrow)
-        if typing.get_origin(wide) is typing.Literal:
-            # 1 and True are equal, and are not the same literal.
-            known = [(type(value), value) for value in typing.get_args(wide)]
-            return all((type(value), value) in known for value in values)
-        return all(fits(type(value), wide) for value in values)
     return _class_fits(narrow, wide)
+
+
+def _value_fits(value: Any, wide: Any) -> bool:
+    for member in map(without_extras, union_members(wide)):
+        if typing.get_origin(member) is typing.Literal:
+            # 1 and True are equal, and are not the same literal.
+            if (type(value), value) in [(type(other), other) for other in typing.get_args(member)]:
+                return True
+        elif fits(type(value), member):
+            return True
+    return False
 
 
 def _class_fits(narrow: Any, wide: Any) -> bool:
