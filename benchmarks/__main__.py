@@ -6,9 +6,10 @@ import argparse
 import importlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
-NAMES = ("call", "pipeline")
+NAMES = ("call", "pipeline", "peers")
 
 
 def main() -> int:
@@ -16,11 +17,21 @@ def main() -> int:
     parser.add_argument("name", choices=NAMES)
     parser.add_argument("--json", action="store_true", help="print JSON, on one line")
     parser.add_argument("--rounds", type=int, help="how often each contender has its turn")
+    parser.add_argument(
+        "--output", type=Path, metavar="DIR", help="peers: write a picture and a table there"
+    )
     options = parser.parse_args()
     if options.rounds is not None and options.rounds < 1:
         parser.error("--rounds must be at least 1")
     module = importlib.import_module(f".{options.name}", __package__)
-    result = module.run(**({"rounds": options.rounds} if options.rounds else {}))
+    arguments: dict[str, Any] = {}
+    if options.rounds is not None:
+        arguments["rounds"] = options.rounds
+    if options.output is not None:
+        if options.name != "peers":
+            parser.error(f"{options.name} writes no files")
+        arguments["output"] = options.output
+    result = module.run(**arguments)
     if options.json:
         print(json.dumps(result))
     else:

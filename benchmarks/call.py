@@ -2,54 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from . import host_echo
-from .measure import medians_us
-from .pipe import PipeEcho
+from .arena import Arena, Work
 
-#: Name, bytes, and operations in a round.
-SIZES = (
-    ("64B", 64, 500),
-    ("4KiB", 4 << 10, 500),
-    ("64KiB", 64 << 10, 200),
-    ("1MiB", 1 << 20, 20),
-    ("16MiB", 16 << 20, 2),
-)
-IN_FLIGHT = 64
+SIZES: Final = {
+    "64B": Work(500, 64),
+    "4KiB": Work(500, 4 << 10),
+    "64KiB": Work(200, 64 << 10),
+    "1MiB": Work(20, 1 << 20),
+    "16MiB": Work(2, 16 << 20),
+}
+PIPELINED: Final = Work(5000, 64, in_flight=64)
 
 
 def run(rounds: int = 15) -> dict[str, Any]:
     """Return the medians in microseconds, and the ratios to the Pipe."""
-    medians: dict[str, float] = {}
-    pipe = PipeEcho()
-    try:
-        with host_echo.start_host() as host:
-            for name, size, count in SIZES:
-                data = bytes(size)
-                medians |= medians_us(
-                    {
-                        f"call_{name}": host_echo.round_trips(host, data),
-                        f"pipe_{name}": pipe.round_trips(data),
-                    },
-                    count,
-                    rounds,
-                )
-            data = bytes(64)
-            medians |= medians_us(
-                {
-                    "pipelined": host_echo.pipelined(host, data, IN_FLIGHT),
-                    "pipe_pipelined": pipe.pipelined(data, IN_FLIGHT),
-                },
-                5000,
-                rounds,
-            )
-    finally:
-        pipe.close()
-    ratios = {
-        f"call_{name}_vs_pipe": medians[f"call_{name}"] / medians[f"pipe_{name}"]
-        for name, _, _ in SIZES
+    with Arena(["call", "pipe"]) as arena:
+        rows = arena.medians_us({**SIZES, "pipelined": PIPELINED}, rounds)
+    medians = {
+        f"{name}_{label}": value for label, row in rows.items() for name, value in row.items()
     }
+    ratios = {f"call_{size}_vs_pipe": rows[size]["call"] / rows[size]["pipe"] for size in SIZES}
     # Of rates, not of times: more is better.
-    ratios["pipelined_vs_pipe"] = medians["pipe_pipelined"] / medians["pipelined"]
+    ratios["pipelined_vs_pipe"] = rows["pipelined"]["pipe"] / rows["pipelined"]["call"]
     return {"name": "call", "medians_us": medians, "ratios": ratios}
