@@ -339,8 +339,13 @@ def _error(manifest: Manifest, message: str, hint: str, dump: str = "") -> Plugi
     # Of several threads, the one that crashed or was interrupted is "current".
     current = dump.partition("Current thread")[2].partition("\n\n")[0]
     frames = _FRAME.findall(current)
-    root = f"{manifest.root}/"
-    own = [f"{file}:{line}" for file, line in frames if file.startswith(root)]
+    # It writes ASCII, and everything else escaped.
+    root = f"{manifest.root}/".encode("ascii", "backslashreplace").decode()
+    own = [
+        f"{manifest.root}/{file.removeprefix(root)}:{line}"
+        for file, line in frames
+        if file.startswith(root)
+    ]
     error = PluginError(
         message,
         where=own[0] if own else str(manifest.root / MANIFEST_NAME),

@@ -15,7 +15,7 @@ from noodle_host.errors import ComponentNotFoundError, PluginError
 from .descriptor import ComponentDescriptor, describe, manifest_of
 from .manifest import Manifest
 from .plugin_path import bundled_plugins, discover
-from .requirements import Known, broken_version, newest, parse_constraint, plan_start
+from .requirements import Known, broken_version, exactly, newest, parse_constraint, plan_start
 from .suggestion import did_you_mean, hints
 
 _log = logging.getLogger("noodle_host.registry")
@@ -43,17 +43,19 @@ class RuntimeComponentRegistry:
     """The components on a plugin path, and those that were registered.
 
     Args:
-        plugin_path: folders laid out as ``<component>/<version>/``; the first
-            one wins for the same component and version. None is the folder of
-            the plugins that come with noodle_host.
+        plugin_path: a folder laid out as ``<component>/<version>/``, or several;
+            the first one wins for the same component and version. None is the
+            folder of the plugins that come with noodle_host.
 
     The path is read at the first question and again by
     :meth:`discover_components`. A version may be given as a version (``1.0.0``)
     or as a PEP 440 range (``>=1,<2``). Safe from any number of threads.
     """
 
-    def __init__(self, plugin_path: Sequence[Path] | None = None) -> None:
+    def __init__(self, plugin_path: str | Path | Sequence[str | Path] | None = None) -> None:
         folders = [bundled_plugins()] if plugin_path is None else plugin_path
+        if isinstance(folders, str | Path):
+            folders = [folders]
         self.plugin_path: tuple[Path, ...] = tuple(Path(folder) for folder in folders)
         self._lock = threading.Lock()
         self._registered: dict[tuple[str, Version], _Registered] = {}
@@ -173,13 +175,14 @@ class RuntimeComponentRegistry:
     def _pick(self, name: str, version: str | None) -> Manifest:
         found = self._look()
         constraint = parse_constraint(version)
-        manifest = newest(found.versions.get(name, ()), constraint)
+        known_versions = found.versions.get(name, ())
+        manifest = exactly(known_versions, version) or newest(known_versions, constraint)
         if manifest is not None:
             return manifest
         error = broken_version(found.broken.get(name, ()), constraint)
         if error is not None:
             raise error
-        looked_in = "looked in " + ", ".join(map(str, self.plugin_path))
+        looked_in = "looked in " + (", ".join(map(str, self.plugin_path)) or "no folder at all")
         if name not in found.versions:
             known = [*found.versions, *found.broken]
             missing = [error for error in found.errors if error.component is None]

@@ -76,6 +76,18 @@ def newest(manifests: Iterable[Manifest], constraint: SpecifierSet) -> Manifest 
     return next(iter(fitting(manifests, constraint)), None)
 
 
+def exactly(manifests: Iterable[Manifest], version: str | None) -> Manifest | None:
+    """Return the one of this very version, if ``version`` is one and not a range.
+
+    As a range, ``==1.0`` would take ``1.0+local`` too, and prefer it.
+    """
+    try:
+        wanted = Version(version or "")
+    except InvalidVersion:
+        return None
+    return next((m for m in manifests if Version(m.version) == wanted), None)
+
+
 def fitting(manifests: Iterable[Manifest], constraint: SpecifierSet) -> list[Manifest]:
     """Return the versions that fit, newest first.
 

@@ -310,6 +310,13 @@ def test_check_gives_up_in_time_and_says_where(
     assert line.startswith(f"{folder}/greeter.py:2: greeter 1.0.0: was not loaded within 0.5 s (")
 
 
+def test_a_crash_in_a_folder_of_another_alphabet(write_plugin: Callable[..., Path]) -> None:
+    folder = write_plugin(code=f"import ctypes\nctypes.string_at(0)\n{CODE}", place="дом/1.0.0")
+    with pytest.raises(PluginError) as caught:
+        inspect_plugin(folder)
+    assert caught.value.where == f"{folder}/greeter.py:2"
+
+
 def test_check_leaves_no_process_behind(run: Run, write_plugin: Callable[..., Path]) -> None:
     code = (
         "import pathlib, subprocess, sys, threading, time\n"

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from packaging.version import Version
 
 from noodle_host.errors import ComponentNotFoundError, PluginError, RequirementError
 from noodle_host.registry.descriptor import ComponentDescriptor, ComponentType
@@ -166,6 +169,43 @@ def test_a_manifest_that_is_not_on_the_path(
     other = RuntimeComponentRegistry([registry.plugin_path[0].parent / "elsewhere"])
     order = registry.start_order_of(other.manifest("app"))
     assert list(map(str, order)) == ["lexer 1.9", "parser 1.0", "app 1.0"]
+
+
+def test_a_plugin_path_of_one_folder(registry: RuntimeComponentRegistry) -> None:
+    [folder] = registry.plugin_path
+    for path in (folder, str(folder), [str(folder)]):
+        assert RuntimeComponentRegistry(path).plugin_path == (folder,)
+
+
+def test_a_plugin_path_of_no_folder() -> None:
+    with pytest.raises(ComponentNotFoundError) as caught:
+        RuntimeComponentRegistry([]).manifest("lexer")
+    assert caught.value.hint == "looked in no folder at all"
+
+
+_version_texts = st.builds(
+    "{}{}".format,
+    st.lists(st.integers(0, 11), min_size=1, max_size=3).map(lambda p: ".".join(map(str, p))),
+    st.sampled_from(["", "", "a1", "rc2", ".post1", "+local"]),
+)
+
+
+@given(st.lists(_version_texts, min_size=1, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_any_versions_are_known_once_and_in_order(texts: list[str]) -> None:
+    registry = RuntimeComponentRegistry([])
+    seen: set[Version] = set()
+    for text in texts:
+        descriptor = registered("lexer", text, location="/x", entry_point="m:C")
+        assert registry.register_component(descriptor) is (Version(text) not in seen)
+        seen.add(Version(text))
+    assert [Version(text) for text in registry.versions("lexer")] == sorted(seen, reverse=True)
+    for text in texts:
+        assert Version(registry.manifest("lexer", text).version) == Version(text)
+    finals = [version for version in seen if not version.is_prerelease]
+    assert Version(registry.manifest("lexer").version) == max(finals or seen)
+    [shown] = registry.list_components()
+    assert Version(shown.version) == max(finals or seen)
 
 
 def test_many_threads_at_once(registry: RuntimeComponentRegistry) -> None:
