@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("call", "pipeline", "peers")
+NAMES = ("call", "pipeline", "peers", "scale")
 
 
 def main() -> int:
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _print(result: dict[str, Any], indent: int = 0) -> None:
-    width = max(len(str(key)) for key in result)
+    width = max((len(str(key)) for key in result), default=0)
     for key, value in result.items():
         if isinstance(value, dict):
             print(f"{' ' * indent}{key}:")

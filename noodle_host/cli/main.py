@@ -52,8 +52,9 @@ def main(arguments: list[str] | None = None) -> int:
     except click.exceptions.Abort:
         return _fail("interrupted", 130, debug)
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        context = getattr(error, "ctx", None)
+        where = f" (see {context.command_path} --help)" if context is not None else ""
+        return _fail(error.format_message().rstrip(".") + where, error.exit_code, debug)
     except KeyboardInterrupt:
         return _fail("interrupted", 130, debug)
     except BrokenPipeError:

@@ -21,7 +21,8 @@ json_option: Callable[[Any], Any] = click.option(
 timeout_option: Callable[[Any], Any] = click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    # The greatest is more than a year: infinity and what is no number are refused.
+    type=click.FloatRange(min=0, min_open=True, max=1e8),
     metavar="SECONDS",
     help="Give up after that many seconds.",
 )
