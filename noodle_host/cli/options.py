@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+
+class _Seconds(click.FloatRange):
+    name = "seconds"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
+
 
 plugin_path_option: Callable[[Any], Any] = click.option(
     "--plugin-path",
@@ -21,8 +33,7 @@ json_option: Callable[[Any], Any] = click.option(
 timeout_option: Callable[[Any], Any] = click.option(
     "--timeout",
     "timeout_s",
-    # The greatest is more than a year: infinity and what is no number are refused.
-    type=click.FloatRange(min=0, min_open=True, max=1e8),
+    type=_Seconds(min=0, min_open=True),
     metavar="SECONDS",
     help="Give up after that many seconds.",
 )
