@@ -32,12 +32,16 @@ typedef _Atomic uint64_t word;
 enum {
     HEADER_BYTES = 64,
     HEADER_WORDS = 8,
-    WORD_STATUS = 6,
+    WORD_MARK = 7,
+    MARK_CANCELLED = 1,
     PAD = 1,
+    SLAB = 1,
     LANE_RETIRED = 0,
     LANE_WAITING = 8,
     LANE_CONTROL_WORDS = 16,
     BELL_SLEEPING = 0,
+    ANY_SLEEP = 1,
+    RETIRE_EVERY = 64, /* as in lane.py */
 };
 
 static inline uint64_t load(word *at) { return atomic_load_explicit(at, memory_order_acquire); }
@@ -72,6 +76,7 @@ typedef struct {
     PyTypeObject *memory_type;
     PyTypeObject *reader_type;
     PyObject *corrupt_lane_error;
+    PyObject *on_record; /* the name, interned */
 } State;
 
 /* No type here can be subclassed, so an object's type knows its module. */
@@ -276,6 +281,7 @@ typedef struct {
     PyObject *peer; /* the bell of the other end, or None */
     Py_buffer peer_buffer;
     word *peer_words; /* NULL: no peer */
+    uint64_t rung;    /* the peer's sleep that was ended last */
 } End;
 
 static int end_init(End *self, PyObject *memory, PyObject *peer)
@@ -311,15 +317,20 @@ static void end_dealloc(End *self)
     dealloc((PyObject *)self);
 }
 
-/* After a fence: wake the other end if it sleeps. */
+/* After a fence: wake the other end if it sleeps. Once a sleep is enough: the
+ * sleeper looks at its lanes after it, and what comes later meets another number. */
 static int ring_if_asleep(End *self)
 {
-    if (!self->peer_words || !load(self->peer_words + BELL_SLEEPING))
+    uint64_t sleep = self->peer_words ? load(self->peer_words + BELL_SLEEPING) : 0;
+    if (!sleep || (sleep == self->rung && sleep != ANY_SLEEP))
         return 0;
     /* Through the object: only it knows whether its descriptor is still open. */
     PyObject *result = PyObject_CallMethod(self->peer, "ring", NULL);
-    Py_XDECREF(result);
-    return result ? 0 : -1;
+    if (!result)
+        return -1;
+    Py_DECREF(result);
+    self->rung = sleep;
+    return 0;
 }
 
 /* ---- LaneReader ------------------------------------------------------- */
@@ -372,9 +383,14 @@ static int reader_next(Reader *self, Found *found)
     return 1;
 }
 
+static PyObject *payload(Found *found)
+{
+    return PyBytes_FromStringAndSize((const char *)found->at + HEADER_BYTES,
+                                     (Py_ssize_t)found->payload_bytes);
+}
+
 static PyObject *record(Found *found)
 {
-    const char *payload = (const char *)found->at + HEADER_BYTES;
     uint64_t *field = found->field;
     uint64_t numbers[11] = {
         found->position,
@@ -398,7 +414,7 @@ static PyObject *record(Found *found)
             goto fail;
         PyTuple_SET_ITEM(tuple, i, number);
     }
-    PyObject *body = PyBytes_FromStringAndSize(payload, (Py_ssize_t)found->payload_bytes);
+    PyObject *body = payload(found);
     if (!body)
         goto fail;
     PyTuple_SET_ITEM(tuple, 11, body);
@@ -462,23 +478,96 @@ static PyObject *reader_read(Reader *self, PyObject *unused)
 static PyObject *reader_skip_all(Reader *self, PyObject *unused)
 {
     Found found;
+    uint64_t start = self->position;
     int more;
     while ((more = reader_next(self, &found)) == 1)
-        ;
+        if (self->position - start > self->end.memory->size) {
+            corrupt(self, start, "the ring is full of records");
+            return NULL;
+        }
     return more < 0 ? NULL : PyLong_FromUnsignedLongLong(self->position);
+}
+
+static int retire(Reader *self, uint64_t position)
+{
+    word *control = self->end.memory->control;
+    store(control + LANE_RETIRED, position);
+    fence();
+    return load(control + LANE_WAITING) ? ring_if_asleep(&self->end) : 0;
 }
 
 static PyObject *reader_retire(Reader *self, PyObject *arg)
 {
-    word *control = self->end.memory->control;
     uint64_t position;
-    if (as_position(arg, &position))
-        return NULL;
-    store(control + LANE_RETIRED, position);
-    fence();
-    if (load(control + LANE_WAITING) && ring_if_asleep(&self->end))
+    if (as_position(arg, &position) || retire(self, position))
         return NULL;
     Py_RETURN_NONE;
+}
+
+/* 1: the taker is done; 0: it is not; -1: error set. */
+static int hand_over(PyObject *taker, Found *found, State *state)
+{
+    PyObject *kind = PyLong_FromUnsignedLongLong(found->head >> 32 & 0xFF);
+    PyObject *body = payload(found);
+    PyObject *done = NULL;
+    if (kind && body) {
+        PyObject *args[3] = {taker, kind, body};
+        done = PyObject_VectorcallMethod(state->on_record, args, 3, NULL);
+    }
+    int result = done ? PyObject_IsTrue(done) : -1;
+    Py_XDECREF(kind);
+    Py_XDECREF(body);
+    Py_XDECREF(done);
+    return result;
+}
+
+static int dispatch_one(PyObject *takers, PyObject *other, Found *found, State *state)
+{
+    if (found->head >> 40 & SLAB) {
+        PyObject *tuple = record(found);
+        PyObject *result = tuple ? PyObject_CallOneArg(other, tuple) : NULL;
+        Py_XDECREF(tuple);
+        Py_XDECREF(result);
+        return result ? 0 : -1;
+    }
+    PyObject *call_id = PyLong_FromUnsignedLongLong(found->field[1]);
+    PyObject *taker = call_id ? PyDict_GetItemWithError(takers, call_id) : NULL;
+    int result = PyErr_Occurred() ? -1 : 0;
+    if (taker) {
+        Py_INCREF(taker);
+        result = hand_over(taker, found, state);
+        /* It may be gone: what it called may have taken it out. */
+        if (result == 1) {
+            PyObject *known = PyDict_GetItemWithError(takers, call_id);
+            result = known ? PyDict_DelItem(takers, call_id) : PyErr_Occurred() ? -1 : 0;
+        }
+        Py_DECREF(taker);
+    }
+    Py_XDECREF(call_id);
+    return result;
+}
+
+static PyObject *reader_dispatch(Reader *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (arity(count, 2))
+        return NULL;
+    if (!PyDict_Check(args[0])) {
+        PyErr_Format(PyExc_TypeError, "a dict of takers is needed, not %R", args[0]);
+        return NULL;
+    }
+    State *state = state_of(self);
+    Found found;
+    long handled = 0;
+    int more;
+    while ((more = reader_next(self, &found)) == 1) {
+        if (dispatch_one(args[0], args[1], &found, state))
+            return NULL;
+        if (++handled % RETIRE_EVERY == 0 && retire(self, self->position))
+            return NULL;
+    }
+    if (more < 0 || (handled % RETIRE_EVERY && retire(self, self->position)))
+        return NULL;
+    return PyLong_FromLong(handled);
 }
 
 static PyObject *end_get_memory(End *self, void *unused) { return Py_NewRef(self->memory); }
@@ -501,6 +590,7 @@ static PyMethodDef reader_methods[] = {
     {"read", (PyCFunction)reader_read, METH_NOARGS, NULL},
     {"skip_all", (PyCFunction)reader_skip_all, METH_NOARGS, NULL},
     {"retire", (PyCFunction)reader_retire, METH_O, NULL},
+    {"dispatch", (PyCFunction)(void *)reader_dispatch, METH_FASTCALL, NULL},
     {0},
 };
 static PyGetSetDef reader_getset[] = {
@@ -642,6 +732,19 @@ static PyObject *writer_is_unretired(Writer *self, PyObject *arg)
     return PyBool_FromLong(position >= load(self->end.memory->control + LANE_RETIRED));
 }
 
+static PyObject *writer_take_back(Writer *self, PyObject *arg)
+{
+    Memory *memory = self->end.memory;
+    uint64_t position;
+    if (as_position(arg, &position))
+        return NULL;
+    /* Nothing is published in between: the GIL is held. */
+    if (position < load(memory->control + LANE_RETIRED) || position >= self->tail)
+        Py_RETURN_FALSE;
+    store(at_position(memory, position) + WORD_MARK, MARK_CANCELLED);
+    Py_RETURN_TRUE;
+}
+
 static PyObject *writer_set_waiting(Writer *self, PyObject *arg)
 {
     int waiting = PyObject_IsTrue(arg);
@@ -660,6 +763,7 @@ static PyMethodDef writer_methods[] = {
     {"publish", (PyCFunction)(void *)writer_publish, METH_FASTCALL, NULL},
     {"has_room", (PyCFunction)writer_has_room, METH_O, NULL},
     {"is_unretired", (PyCFunction)writer_is_unretired, METH_O, NULL},
+    {"take_back", (PyCFunction)writer_take_back, METH_O, NULL},
     {"set_waiting", (PyCFunction)writer_set_waiting, METH_O, NULL},
     {0},
 };
@@ -866,7 +970,7 @@ static PyObject *sleeper_sleep(Sleeper *self, PyObject *const *args, Py_ssize_t 
     double timeout_s = PyFloat_AsDouble(args[1]);
     if (timeout_s == -1 && PyErr_Occurred())
         return NULL;
-    store(self->words + BELL_SLEEPING, 1);
+    store(self->words + BELL_SLEEPING, (uint64_t)now_ns());
     fence();
     int rung = -1;
     PyObject *mail = PyObject_CallNoArgs(args[0]);
@@ -934,7 +1038,8 @@ static int module_exec(PyObject *module)
         return -1;
     state->corrupt_lane_error = PyObject_GetAttrString(specification, "CorruptLaneError");
     Py_DECREF(specification);
-    if (!state->corrupt_lane_error || add_type(module, &memory_spec, &state->memory_type) ||
+    state->on_record = PyUnicode_InternFromString("on_record");
+    if (!state->on_record || !state->corrupt_lane_error || add_type(module, &memory_spec, &state->memory_type) ||
         add_type(module, &reader_spec, &state->reader_type) ||
         add_type(module, &writer_spec, NULL) || add_type(module, &sleeper_spec, NULL))
         return -1;
@@ -956,6 +1061,7 @@ static int module_clear(PyObject *module)
     Py_CLEAR(state->memory_type);
     Py_CLEAR(state->reader_type);
     Py_CLEAR(state->corrupt_lane_error);
+    Py_CLEAR(state->on_record);
     return 0;
 }
 

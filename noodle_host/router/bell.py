@@ -5,6 +5,10 @@ loads is the one checked in the model of the bell: a producer commits, fences an
 only a sleeper; a sleeper says so, fences, looks once more and blocks. Only the
 sleeper clears the word, so a producer killed between looking and ringing
 strands nobody but the mail it carried, and the host rings for the dead.
+
+The word is another number for every sleep, so that a producer rings once a
+sleep: its ring ends that sleep, and a later look at the lanes is either that of
+the sleeper awake, or follows the fence of a sleep with another number.
 """
 
 from __future__ import annotations
@@ -58,6 +62,17 @@ class Doorbell:
     def fds(self) -> list[int]:
         """What :meth:`attach` needs in another process."""
         return [self.segment.fd, self.fd]
+
+    def fall_asleep(self) -> None:
+        """Say that the owner is about to block; it then looks once more."""
+        # A time, because no two sleeps begin at the same one, not even those of
+        # an owner and its successor.
+        self.words[layout.BELL_SLEEPING] = time.monotonic_ns()
+        fence()
+
+    def wake_up(self) -> None:
+        """Say that the owner looks at its lanes again."""
+        self.words[layout.BELL_SLEEPING] = 0
 
     def ring_if_asleep(self) -> None:
         """Wake the owner if it sleeps; the caller has fenced after its commit."""
@@ -141,12 +156,10 @@ class Sleeper:
 
         Returns early for any reason; the caller looks at its lanes again.
         """
-        words = self.bell.words
-        words[layout.BELL_SLEEPING] = 1
-        fence()
+        self.bell.fall_asleep()
         try:
             if not has_mail():
                 self._poll.poll(max(0, min(timeout_s, 3600.0)) * 1000)
         finally:
-            words[layout.BELL_SLEEPING] = 0
+            self.bell.wake_up()
         self.bell.drain()

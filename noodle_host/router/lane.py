@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import platform
 import struct
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 from . import layout
 from .bell import Doorbell, fence
@@ -23,6 +24,8 @@ from .layout import HEADER_BYTES, PAD
 
 _FIELDS: Final = struct.Struct("<7Q")
 _HEADER: Final = struct.Struct("<8Q")
+#: So that a fast peer never waits for a slow reader.
+RETIRE_EVERY: Final = 64
 _KEEPS_STORE_ORDER: Final = platform.machine() in ("x86_64", "AMD64")
 
 # (position, kind, flags, core, call_id, method, key_hash, deadline_ns, order,
@@ -79,11 +82,12 @@ class LaneWriter:
     ``peer`` is the bell of whoever reads; publishing rings it if it sleeps.
     """
 
-    __slots__ = ("_peer", "_retired", "memory", "tail")
+    __slots__ = ("_peer", "_retired", "_rung", "memory", "tail")
 
     def __init__(self, memory: LaneMemory, peer: Doorbell | None = None) -> None:
         self.memory = memory
         self._peer = peer
+        self._rung = 0
         self._retired = memory.retired
         # A successor finds the end by walking over what is committed.
         self.tail = LaneReader(memory, self._retired).skip_all()
@@ -137,8 +141,7 @@ class LaneWriter:
             words[at >> 3] = pad | PAD << 32
         self.tail = tail + pad + need
         fence()
-        if self._peer is not None:
-            self._peer.ring_if_asleep()
+        self._rung = _ring_if_asleep(self._peer, self._rung)
         return tail + pad
 
     def has_room(self, payload_bytes: int) -> bool:
@@ -158,6 +161,13 @@ class LaneWriter:
         """Whether the record at ``position`` still stands in the ring."""
         return position >= self.memory.retired
 
+    def take_back(self, position: int) -> bool:
+        """Mark the record at ``position`` as cancelled, if it still stands in the ring."""
+        if not self.memory.retired <= position < self.tail:
+            return False
+        self.memory.stamp(position, layout.WORD_MARK, layout.MARK_CANCELLED)
+        return True
+
     def set_waiting(self, waiting: bool) -> None:
         """Say that the producer waits for room, so that retiring rings it."""
         memory = self.memory
@@ -170,13 +180,14 @@ class LaneReader:
     ``peer`` is the bell of whoever writes; retiring rings it if it waits for room.
     """
 
-    __slots__ = ("_peer", "memory", "position")
+    __slots__ = ("_peer", "_rung", "memory", "position")
 
     def __init__(
         self, memory: LaneMemory, position: int | None = None, peer: Doorbell | None = None
     ) -> None:
         self.memory = memory
         self._peer = peer
+        self._rung = 0
         self.position = memory.retired if position is None else position
         if self.position & 7:
             if position is not None:
@@ -231,8 +242,10 @@ class LaneReader:
 
     def skip_all(self) -> int:
         """Step over everything committed; return the position after it."""
+        start = self.position
         while self.read() is not None:
-            pass
+            if self.position - start > self.memory.size_bytes:
+                raise CorruptLaneError(start, "the ring is full of records")
         return self.position
 
     def retire(self, position: int) -> None:
@@ -241,5 +254,36 @@ class LaneReader:
         base = self.memory.control_base
         control[base + layout.LANE_RETIRED] = position
         fence()
-        if control[base + layout.LANE_WAITING] and self._peer is not None:
-            self._peer.ring_if_asleep()
+        if control[base + layout.LANE_WAITING]:
+            self._rung = _ring_if_asleep(self._peer, self._rung)
+
+    def dispatch(self, takers: dict[int, Any], other: Callable[[Record], object]) -> int:
+        """Read and retire all there is; give each record to the taker of its call id.
+
+        A taker's ``on_record(kind, payload)`` returns True if it expects no more;
+        it is then removed. Records without a taker are dropped. Those with the
+        flag SLAB go to ``other`` as they are. Returns how many there were.
+        """
+        handled = 0
+        while (record := self.read()) is not None:
+            if record[2] & layout.SLAB:
+                other(record)
+            else:
+                taker = takers.get(record[4])
+                if taker is not None and taker.on_record(record[1], record[11]):
+                    takers.pop(record[4], None)
+            handled += 1
+            if handled % RETIRE_EVERY == 0:
+                self.retire(self.position)
+        if handled % RETIRE_EVERY:
+            self.retire(self.position)
+        return handled
+
+
+def _ring_if_asleep(peer: Doorbell | None, rung: int) -> int:
+    """After a fence: wake the peer, once a sleep; return the sleep that was ended last."""
+    asleep = 0 if peer is None else peer.words[layout.BELL_SLEEPING]
+    if peer is not None and asleep and (asleep != rung or asleep == layout.ANY_SLEEP):
+        peer.ring()
+        return asleep
+    return rung

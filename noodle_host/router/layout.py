@@ -75,7 +75,10 @@ LANE_CONTROL_WORDS: Final = 16
 
 # A doorbell: one page of words.
 BELL_BYTES: Final = 4096
-BELL_SLEEPING: Final = 0  #: 1 while the owner blocks, or is about to
+#: Not 0 while the owner blocks, or is about to: another number for every sleep,
+#: so that one ring a sleep is enough, or ANY_SLEEP, for which all ring.
+BELL_SLEEPING: Final = 0
+ANY_SLEEP: Final = 1
 BELL_CONTROL: Final = 8  #: counts control messages that the owner has to fetch
 BELL_BUSY_SINCE_NS: Final = 16  #: when the command under way began, 0 = idle
 BELL_SERVED: Final = 24  #: calls answered

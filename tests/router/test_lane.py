@@ -42,6 +42,17 @@ class FakeBell:
             self.ring()
 
 
+class Taker:
+    """Takes replies until one of an odd kind."""
+
+    def __init__(self, call_id: int, taken: list[tuple[int, int, bytes]]) -> None:
+        self.call_id, self.taken = call_id, taken
+
+    def on_record(self, kind: int, payload: bytes) -> bool:
+        self.taken.append((self.call_id, kind, payload))
+        return bool(kind % 2)
+
+
 def padding(tail: int, need: int) -> int:
     at = tail % RING_BYTES
     return RING_BYTES - at if at + need > RING_BYTES else 0
@@ -140,6 +151,52 @@ class LaneMachine(RuleBasedStateMachine):
         end.memory.stamp(position, word, value)
         stamps[STAMPED.index(word)] = value
         assert self.reader.memory.peek(position, word) == value
+
+    @rule(position=st.integers(0, 3 * RING_BYTES // 8), data=st.data())
+    def take_back(self, position: int, data: st.DataObject) -> None:
+        standing = {record[0]: record for record in self.expected}
+        if standing and data.draw(st.booleans()):
+            position = data.draw(st.sampled_from(sorted(standing)))
+            assert self.writer.take_back(position)
+            standing[position][2][STAMPED.index(layout.WORD_MARK)] = layout.MARK_CANCELLED
+        elif self.retired:
+            assert not self.writer.take_back(position * 8 % self.retired)
+        assert not self.writer.take_back(self.tail)
+
+    @rule()
+    def dispatch(self) -> None:
+        """All that is unread goes to its takers, and is retired."""
+        taken: list[tuple[int, int, bytes]] = []
+        slabs: list[Any] = []
+        unread = list(self.expected)[len(self.expected) - self.unread :]
+        takers = {fields[2]: Taker(fields[2], taken) for _, fields, _ in unread if fields[2] % 3}
+        wanted = [
+            (fields[2], fields[0], fields[6])
+            for _, fields, _ in unread
+            if fields[2] in takers and not fields[1] & layout.SLAB
+        ]
+        # A taker that is done takes no more.
+        ended: set[int] = set()
+        expected = []
+        for call_id, kind, payload in wanted:
+            if call_id not in ended:
+                expected.append((call_id, kind, payload))
+                if kind % 2:
+                    ended.add(call_id)
+        before = set(takers)
+        assert self.reader.dispatch(takers, slabs.append) == len(unread)
+        assert taken == expected
+        assert set(takers) == before - ended
+        assert [r[0] for r in slabs] == [p for p, f, _ in unread if f[1] & layout.SLAB]
+        for record, item in zip(
+            slabs, [item for item in unread if item[1][1] & layout.SLAB], strict=True
+        ):
+            self.check(record, item)
+        assert self.reader.position == self.tail
+        if unread:
+            self.expected.clear()
+            self.unread = 0
+            self.retired = self.tail
 
     @precondition(lambda self: len(self.expected) > self.unread)
     @rule(data=st.data(), waiting=st.booleans(), asleep=st.booleans())
@@ -323,6 +380,47 @@ def test_both_read_the_same_from_a_scribbled_ring(
         assert _outcome(native, segment, position) == _outcome(python, segment, position)
     finally:
         segment.close()
+
+
+def test_dispatch_stops_at_an_error_and_says_it(lanes: Any, memory_in: Any) -> None:
+    class Broken:
+        def on_record(self, kind: int, payload: bytes) -> bool:
+            raise KeyError(payload)
+
+    memory = memory_in(lanes, RING_BYTES)
+    writer, reader = lanes.LaneWriter(memory), lanes.LaneReader(memory)
+    for number in range(3):
+        writer.publish(2, 0, number, 1, 0, 0, bytes([number]))
+    takers = {1: Broken()}
+    with pytest.raises(KeyError):
+        reader.dispatch(takers, list)
+    assert list(takers) == [1]
+    assert reader.read()[11] == b"\x02"
+
+
+def test_dispatch_lets_a_taker_remove_itself(lanes: Any, memory_in: Any) -> None:
+    takers: dict[int, Any] = {}
+
+    class Leaving:
+        def on_record(self, kind: int, payload: bytes) -> bool:
+            takers.clear()
+            return True
+
+    memory = memory_in(lanes, RING_BYTES)
+    lanes.LaneWriter(memory).publish(2, 0, 1, 1, 0, 0, b"")
+    takers[1] = Leaving()
+    assert lanes.LaneReader(memory).dispatch(takers, list) == 1
+    assert takers == {}
+
+
+def test_ring_that_is_full_of_records_has_no_end(lanes: Any, memory_in: Any) -> None:
+    memory = memory_in(lanes, RING_BYTES)
+    for at in range(0, RING_BYTES, layout.HEADER_BYTES):
+        memory.stamp(at, 0, head(layout.HEADER_BYTES))
+    with pytest.raises(CorruptLaneError, match="full of records"):
+        lanes.LaneReader(memory).skip_all()
+    with pytest.raises(CorruptLaneError, match="full of records"):
+        lanes.LaneWriter(memory)
 
 
 def test_numbers_that_do_not_fit_are_refused_and_leave_the_lane_as_it_was(
