@@ -88,6 +88,15 @@ class Outbox:
         A body that is a list of chunks is written one after the other. Returns
         the record's position, or -1 if there is no room now.
         """
+        if type(body) is bytes and len(body) <= layout.INLINE_BYTES:
+            with self.lock:
+                try:
+                    return self.writer.publish(
+                        kind, flags, call_id, method, key_hash, deadline_ns, body
+                    )
+                except BaseException:
+                    self._set_right()
+                    raise
         if isinstance(body, list):
             size = sum(map(len, body))
             body = b"".join(body) if size <= layout.INLINE_BYTES else body
@@ -111,12 +120,15 @@ class Outbox:
                     kind, flags, call_id, method, key_hash, deadline_ns, body
                 )
             except BaseException:
-                # A signal handler may raise anywhere. Whatever it came between,
-                # what is committed counts, and the rest is forgotten.
-                self._recover()
-                fence()
-                self.peer.ring_if_asleep()
+                self._set_right()
                 raise
+
+    def _set_right(self) -> None:
+        # A signal handler may raise anywhere. Whatever it came between,
+        # what is committed counts, and the rest is forgotten.
+        self._recover()
+        fence()
+        self.peer.ring_if_asleep()
 
     def _fill(self, offset: int, body: bytes | Chunks) -> None:
         view = self._segment.view

@@ -34,6 +34,14 @@ class Inlet:
 
     def reply(self, kind: int, call_id: int, body: bytes | Chunks) -> None:
         """Send a reply or an item, now or as soon as the caller has made room."""
+        # Nearly all are small, and come after can_take() has seen room for them.
+        if (
+            type(body) is bytes
+            and len(body) <= layout.INLINE_BYTES
+            and not self._backlog
+            and self._outbox.send(kind, 0, call_id, 0, 0, 0, body) >= 0
+        ):
+            return
         size = sum(map(len, body)) if isinstance(body, list) else len(body)
         limit = self._outbox.arena.largest_payload_bytes
         if size > limit:

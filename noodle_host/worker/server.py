@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from ..errors import ArgumentError, EncodeError, HostError, NoSuchMethod
 from ..router import codec, layout
@@ -62,8 +62,9 @@ class Server:
         """Serve one request of each caller and step each task; True if there was any."""
         worked = False
         for inlet in tuple(self.inlets.values()):
-            if inlet.reader.has_record() and inlet.can_take():
-                worked = self._take(inlet) or worked
+            if inlet.reader.has_record():
+                if inlet.can_take():
+                    worked = self._take(inlet) or worked
             elif inlet.has_backlog:
                 inlet.can_take()
         if self._tasks:
@@ -102,7 +103,7 @@ class Server:
                 self._close(task)
         elif kind == layout.NOTIFY:
             self._notify(record, inlet)
-        inlet.end.inbox.retire(reader.position)
+        reader.retire(reader.position)
         return True
 
     @staticmethod
@@ -112,28 +113,28 @@ class Server:
     # -- calls -------------------------------------------------------------
 
     def _call(self, inlet: Inlet, record: Record) -> None:
-        position, call_id = record[0], record[4]
-        lane = inlet.reader.memory
-        if self._is_void(record):
+        position, _, _, _, call_id, _, _, deadline_ns, _, _, mark, _ = record
+        if mark or (deadline_ns and time.monotonic_ns() >= deadline_ns):
             self._drop_payload(inlet, record)
             return
         self._order += 1
-        lane.stamp(position, layout.WORD_ORDER, self._order)
+        stamp = inlet.reader.memory.stamp
+        stamp(position, layout.WORD_ORDER, self._order)
         kind = layout.REPLY
         try:
-            method = self._method(record)
+            method = self._methods.get(record[5]) or self._no_method()
             if method.is_stream:
                 raise ArgumentError(
                     f"{method.name}() streams its items", hint="use stream() instead of call()"
                 )
             arguments = self._arguments(inlet, record, method)
-            self.deadline_ns = record[7]
+            self.deadline_ns = deadline_ns
             body: Any = codec.encode_result(method.function(*arguments))
         except BaseException as error:
             kind = layout.ERROR
             body = self._error(error)
         inlet.reply(kind, call_id, body)
-        lane.stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
+        stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
 
     def _notify(self, record: Record, inlet: Inlet) -> None:
         if self._is_void(record):
@@ -154,29 +155,27 @@ class Server:
         os.write(2, f"one-way message failed: {type(error).__name__}: {error}\n".encode())
 
     def _method(self, record: Record) -> Method:
-        method = self._methods.get(record[5])
-        if method is None:
-            known = ", ".join(sorted(m.name for m in self._methods.values()))
-            raise NoSuchMethod(
-                "there is no such method",
-                component=self._component,
-                version=self._version,
-                hint=f"it has: {known or 'none'}",
-            )
-        return method
+        return self._methods.get(record[5]) or self._no_method()
 
-    def _arguments(self, inlet: Inlet, record: Record, method: Method) -> tuple[Any, ...]:
-        by_name = bool(record[2] & layout.BY_NAME)
-        if record[2] & layout.SLAB:
-            slab = inlet.end.inbox.slab(record)
-            assert slab is not None
-            # The lease frees the slab when the last view of it is dropped.
-            body = inlet.end.inbox.arena.lease(*slab)
-        else:
-            # Views of the ring would change under the component's hands once
-            # the record is retired.
-            body = memoryview(bytes(record[11]))
-        return method.decode_arguments(body, by_name)
+    def _no_method(self) -> NoReturn:
+        known = ", ".join(sorted(m.name for m in self._methods.values()))
+        raise NoSuchMethod(
+            "there is no such method",
+            component=self._component,
+            version=self._version,
+            hint=f"it has: {known or 'none'}",
+        )
+
+    @staticmethod
+    def _arguments(inlet: Inlet, record: Record, method: Method) -> tuple[Any, ...]:
+        flags = record[2]
+        if not flags & layout.SLAB:
+            return method.decode_arguments(record[11], bool(flags & layout.BY_NAME))
+        slab = inlet.end.inbox.slab(record)
+        assert slab is not None
+        # The lease frees the slab when the last view of it is dropped.
+        body = inlet.end.inbox.arena.lease(*slab)
+        return method.decode_arguments(body, bool(flags & layout.BY_NAME))
 
     @staticmethod
     def _is_void(record: Record) -> bool:
