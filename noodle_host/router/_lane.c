@@ -507,22 +507,25 @@ static PyObject *reader_retire(Reader *self, PyObject *arg)
 /* 1: the taker is done; 0: it is not; -1: error set. */
 static int hand_over(PyObject *taker, Found *found, State *state)
 {
+    PyObject *position = PyLong_FromUnsignedLongLong(found->position);
     PyObject *kind = PyLong_FromUnsignedLongLong(found->head >> 32 & 0xFF);
     PyObject *body = payload(found);
     PyObject *done = NULL;
-    if (kind && body) {
-        PyObject *args[3] = {taker, kind, body};
-        done = PyObject_VectorcallMethod(state->on_record, args, 3, NULL);
+    if (position && kind && body) {
+        PyObject *args[4] = {taker, position, kind, body};
+        done = PyObject_VectorcallMethod(state->on_record, args, 4, NULL);
     }
     int result = done ? PyObject_IsTrue(done) : -1;
+    Py_XDECREF(position);
     Py_XDECREF(kind);
     Py_XDECREF(body);
     Py_XDECREF(done);
     return result;
 }
 
-static int dispatch_one(PyObject *takers, PyObject *other, Found *found, State *state)
+static int dispatch_one(Reader *self, PyObject *takers, PyObject *other, Found *found)
 {
+    State *state = state_of(self);
     if (found->head >> 40 & SLAB) {
         PyObject *tuple = record(found);
         PyObject *result = tuple ? PyObject_CallOneArg(other, tuple) : NULL;
@@ -535,7 +538,11 @@ static int dispatch_one(PyObject *takers, PyObject *other, Found *found, State *
     int result = PyErr_Occurred() ? -1 : 0;
     if (taker) {
         Py_INCREF(taker);
+        uint64_t after = self->position;
         result = hand_over(taker, found, state);
+        /* Interrupted: again the next time. But what it called may have read on. */
+        if (result < 0 && self->position == after)
+            self->position = found->position;
         /* It may be gone: what it called may have taken it out. */
         if (result == 1) {
             PyObject *known = PyDict_GetItemWithError(takers, call_id);
@@ -549,25 +556,25 @@ static int dispatch_one(PyObject *takers, PyObject *other, Found *found, State *
 
 static PyObject *reader_dispatch(Reader *self, PyObject *const *args, Py_ssize_t count)
 {
-    if (arity(count, 2))
+    uint64_t most;
+    if (arity(count, 3) || as_u64(args[2], &most))
         return NULL;
     if (!PyDict_Check(args[0])) {
         PyErr_Format(PyExc_TypeError, "a dict of takers is needed, not %R", args[0]);
         return NULL;
     }
-    State *state = state_of(self);
     Found found;
-    long handled = 0;
-    int more;
-    while ((more = reader_next(self, &found)) == 1) {
-        if (dispatch_one(args[0], args[1], &found, state))
+    uint64_t handled = 0;
+    int more = 1;
+    while (handled < most && (more = reader_next(self, &found)) == 1) {
+        if (dispatch_one(self, args[0], args[1], &found))
             return NULL;
         if (++handled % RETIRE_EVERY == 0 && retire(self, self->position))
             return NULL;
     }
     if (more < 0 || (handled % RETIRE_EVERY && retire(self, self->position)))
         return NULL;
-    return PyLong_FromLong(handled);
+    return PyLong_FromUnsignedLongLong(handled);
 }
 
 static PyObject *end_get_memory(End *self, void *unused) { return Py_NewRef(self->memory); }

@@ -16,7 +16,7 @@ from __future__ import annotations
 import platform
 import struct
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from . import layout
 from .bell import Doorbell, fence
@@ -40,6 +40,13 @@ class CorruptLaneError(Exception):
     def __init__(self, position: int, what: str) -> None:
         super().__init__(f"{what} (at position {position})")
         self.position = position
+
+
+class Taker(Protocol):
+    """Whoever waits for the replies with a call id."""
+
+    def on_record(self, position: int, kind: int, body: bytes) -> bool:
+        """Take a reply; True if it expects no more."""
 
 
 class LaneMemory:
@@ -257,27 +264,39 @@ class LaneReader:
         if control[base + layout.LANE_WAITING]:
             self._rung = _ring_if_asleep(self._peer, self._rung)
 
-    def dispatch(self, takers: dict[int, Any], other: Callable[[Record], object]) -> int:
-        """Read and retire all there is; give each record to the taker of its call id.
+    def dispatch(self, takers: dict[int, Any], other: Callable[[Record], object], most: int) -> int:
+        """Read and retire up to ``most`` records; give each to the :class:`Taker` of its call id.
 
-        A taker's ``on_record(kind, payload)`` returns True if it expects no more;
-        it is then removed. Records without a taker are dropped. Those with the
-        flag SLAB go to ``other`` as they are. Returns how many there were.
+        A taker that expects no more is removed. Records without a taker are dropped; those with the flag SLAB go to ``other`` as they
+        are. Returns how many there were. When a taker raises, its record is the
+        next to be read, unless the taker has read on itself.
         """
         handled = 0
-        while (record := self.read()) is not None:
+        while handled < most and (record := self.read()) is not None:
             if record[2] & layout.SLAB:
                 other(record)
             else:
-                taker = takers.get(record[4])
-                if taker is not None and taker.on_record(record[1], record[11]):
-                    takers.pop(record[4], None)
+                self._hand_over(takers, record)
             handled += 1
             if handled % RETIRE_EVERY == 0:
                 self.retire(self.position)
         if handled % RETIRE_EVERY:
             self.retire(self.position)
         return handled
+
+    def _hand_over(self, takers: dict[int, Any], record: Record) -> None:
+        taker: Taker | None = takers.get(record[4])
+        if taker is None:
+            return
+        after = self.position
+        try:
+            done = taker.on_record(record[0], record[1], record[11])
+        except BaseException:
+            if self.position == after:
+                self.position = record[0]
+            raise
+        if done:
+            takers.pop(record[4], None)
 
 
 def _ring_if_asleep(peer: Doorbell | None, rung: int) -> int:

@@ -45,11 +45,11 @@ class FakeBell:
 class Taker:
     """Takes replies until one of an odd kind."""
 
-    def __init__(self, call_id: int, taken: list[tuple[int, int, bytes]]) -> None:
+    def __init__(self, call_id: int, taken: list[tuple[int, int, int, bytes]]) -> None:
         self.call_id, self.taken = call_id, taken
 
-    def on_record(self, kind: int, payload: bytes) -> bool:
-        self.taken.append((self.call_id, kind, payload))
+    def on_record(self, position: int, kind: int, payload: bytes) -> bool:
+        self.taken.append((self.call_id, position, kind, payload))
         return bool(kind % 2)
 
 
@@ -163,28 +163,30 @@ class LaneMachine(RuleBasedStateMachine):
             assert not self.writer.take_back(position * 8 % self.retired)
         assert not self.writer.take_back(self.tail)
 
-    @rule()
-    def dispatch(self) -> None:
+    @rule(some=st.integers(0, 5))
+    def dispatch(self, some: int) -> None:
         """All that is unread goes to its takers, and is retired."""
-        taken: list[tuple[int, int, bytes]] = []
+        taken: list[tuple[int, int, int, bytes]] = []
         slabs: list[Any] = []
         unread = list(self.expected)[len(self.expected) - self.unread :]
         takers = {fields[2]: Taker(fields[2], taken) for _, fields, _ in unread if fields[2] % 3}
         wanted = [
-            (fields[2], fields[0], fields[6])
-            for _, fields, _ in unread
+            (fields[2], position, fields[0], fields[6])
+            for position, fields, _ in unread
             if fields[2] in takers and not fields[1] & layout.SLAB
         ]
         # A taker that is done takes no more.
         ended: set[int] = set()
         expected = []
-        for call_id, kind, payload in wanted:
+        for call_id, position, kind, payload in wanted:
             if call_id not in ended:
-                expected.append((call_id, kind, payload))
+                expected.append((call_id, position, kind, payload))
                 if kind % 2:
                     ended.add(call_id)
         before = set(takers)
-        assert self.reader.dispatch(takers, slabs.append) == len(unread)
+        first = min(some, len(unread))
+        assert self.reader.dispatch(takers, slabs.append, some) == first
+        assert self.reader.dispatch(takers, slabs.append, 1 << 40) == len(unread) - first
         assert taken == expected
         assert set(takers) == before - ended
         assert [r[0] for r in slabs] == [p for p, f, _ in unread if f[1] & layout.SLAB]
@@ -384,7 +386,7 @@ def test_both_read_the_same_from_a_scribbled_ring(
 
 def test_dispatch_stops_at_an_error_and_says_it(lanes: Any, memory_in: Any) -> None:
     class Broken:
-        def on_record(self, kind: int, payload: bytes) -> bool:
+        def on_record(self, position: int, kind: int, payload: bytes) -> bool:
             raise KeyError(payload)
 
     memory = memory_in(lanes, RING_BYTES)
@@ -392,24 +394,42 @@ def test_dispatch_stops_at_an_error_and_says_it(lanes: Any, memory_in: Any) -> N
     for number in range(3):
         writer.publish(2, 0, number, 1, 0, 0, bytes([number]))
     takers = {1: Broken()}
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            reader.dispatch(takers, list, 10)
+        # It is not lost.
+        assert list(takers) == [1]
+    assert reader.read()[11] == b"\x01"
+
+
+def test_dispatch_does_not_go_back_behind_a_taker_that_read_on(lanes: Any, memory_in: Any) -> None:
+    memory = memory_in(lanes, RING_BYTES)
+    writer, reader = lanes.LaneWriter(memory), lanes.LaneReader(memory)
+    for number in range(3):
+        writer.publish(2, 0, number, 1, 0, 0, b"")
+
+    class ReadsOn:
+        def on_record(self, position: int, kind: int, payload: bytes) -> bool:
+            reader.read()
+            raise KeyError(payload)
+
     with pytest.raises(KeyError):
-        reader.dispatch(takers, list)
-    assert list(takers) == [1]
-    assert reader.read()[11] == b"\x02"
+        reader.dispatch({0: ReadsOn()}, list, 10)
+    assert reader.read()[4] == 2
 
 
 def test_dispatch_lets_a_taker_remove_itself(lanes: Any, memory_in: Any) -> None:
     takers: dict[int, Any] = {}
 
     class Leaving:
-        def on_record(self, kind: int, payload: bytes) -> bool:
+        def on_record(self, position: int, kind: int, payload: bytes) -> bool:
             takers.clear()
             return True
 
     memory = memory_in(lanes, RING_BYTES)
     lanes.LaneWriter(memory).publish(2, 0, 1, 1, 0, 0, b"")
     takers[1] = Leaving()
-    assert lanes.LaneReader(memory).dispatch(takers, list) == 1
+    assert lanes.LaneReader(memory).dispatch(takers, list, 10) == 1
     assert takers == {}
 
 
