@@ -265,11 +265,12 @@ class LaneReader:
             self._rung = _ring_if_asleep(self._peer, self._rung)
 
     def dispatch(self, takers: dict[int, Any], other: Callable[[Record], object], most: int) -> int:
-        """Read and retire up to ``most`` records; give each to the :class:`Taker` of its call id.
+        """Read and retire up to ``most`` records; give each to the taker of its call id.
 
-        A taker that expects no more is removed. Records without a taker are dropped; those with the flag SLAB go to ``other`` as they
-        are. Returns how many there were. When a taker raises, its record is the
-        next to be read, unless the taker has read on itself.
+        A :class:`Taker` that expects no more is removed. Records without a taker
+        are dropped; those with the flag SLAB go to ``other`` as they are. Returns
+        how many there were. When a taker raises, its record is the next to be
+        read, unless the taker has read on itself.
         """
         handled = 0
         while handled < most and (record := self.read()) is not None:

@@ -167,7 +167,8 @@ class WorkerProcess:
             return
         assert self.child is not None
         # Native code may have ended the main thread alone.
-        signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
         if self.child.exit_code is None:
             self.child.exit_code = _exit_code(self.child.pid)
         self._on_exit()
