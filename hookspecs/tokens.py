@@ -21,6 +21,8 @@ class TokenKind(IntEnum):
     TEMPLATE_MIDDLE = 7
     TEMPLATE_END = 8
     OPERATOR = 9  # operators, brackets and punctuation
+    #: What the lexer could not read and has reported; stands for anything.
+    ERROR = 10
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True, gc=False):
