@@ -7,45 +7,70 @@ are under way, and whoever pumps settles them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .bell import Doorbell
 from .call import Call
-from .endpoint import Endpoint
-from .stream import Stream
+from .endpoint import NO_ROOM_CHECK_S, Endpoint, NoRoomError
+from .pump import MAX_SLEEP_S
+from .stream import NothingYetError, Stream
 
 # A small call is answered before a future and a trip through the loop are paid
 # for, if nothing else waits.
 _INLINE_SPIN_NS: Final = 20_000
 
+T = TypeVar("T")
+
 
 class LoopWatch:
-    """Watches the doorbell in one event loop while that loop has calls under way."""
+    """Watches the doorbell in an event loop while that loop has calls under way."""
 
     def __init__(self, endpoint: Endpoint, bell: Doorbell) -> None:
         self._endpoint = endpoint
-        self._bell = bell
+        # Kept: the bell forgets it when it is closed, a loop still has to let go.
+        self._fd = bell.fd
+        # Each loop writes its own entries only.
         self._counts: dict[asyncio.AbstractEventLoop, int] = {}
+        self._ticking: set[asyncio.AbstractEventLoop] = set()
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One more call of this loop is under way."""
         count = self._counts.get(loop, 0)
         self._counts[loop] = count + 1
         if not count:
-            loop.add_reader(self._bell.fd, self._endpoint.pump.rung)
+            loop.add_reader(self._fd, self._endpoint.pump.rung)
+            if loop not in self._ticking:
+                self._ticking.add(loop)
+                loop.call_later(MAX_SLEEP_S, self._tick, loop)
         self._endpoint.pump.add_background()
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
+        """One call less."""
         self._endpoint.pump.remove_background()
         self._counts[loop] -= 1
         if not self._counts[loop]:
             del self._counts[loop]
-            if not loop.is_closed():
-                loop.remove_reader(self._bell.fd)
+            if loop.is_closed():
+                self._ticking.discard(loop)
+            else:
+                loop.remove_reader(self._fd)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Nobody waits longer without looking again: whoever wrote a reply may
+        # have been killed before it rang.
+        if loop in self._counts:
+            self._endpoint.pump.nudge()
+            loop.call_later(MAX_SLEEP_S, self._tick, loop)
+        else:
+            self._ticking.discard(loop)
 
     @property
     def is_idle(self) -> bool:
+        """Whether no loop has a call under way."""
         return not self._counts
 
     # -- what the host calls -----------------------------------------------
@@ -57,14 +82,12 @@ class LoopWatch:
         submit: Callable[[], Call],
     ) -> Any:
         """Send what ``submit`` sends and wait for its result without blocking."""
-        await self._room(component, key)
-        call = submit()
+        call = await self._send(component, key, submit)
         if self.is_idle:
             self._endpoint.pump.spin_inline(call.settled, _INLINE_SPIN_NS)
         try:
-            if not call.settled():
+            while not call.settled():
                 await self._settled(call)
-            if not call.settled():
                 call.expire()
         except BaseException:
             call.cancel()
@@ -78,69 +101,89 @@ class LoopWatch:
         start: Callable[[], Stream],
     ) -> AsyncIterator[Any]:
         """Start a stream and yield its items without blocking."""
-        await self._room(component, key)
-        stream = start()
+        stream = await self._send(component, key, start)
         try:
             while True:
-                while not stream.settled():
-                    await self._settled(stream)
-                    if not stream.settled() and stream.expired():
-                        break
                 try:
                     item = stream.take()
+                except NothingYetError:
+                    await self._settled(stream)
+                    continue
                 except StopIteration:
                     return
                 yield item
         finally:
             stream.close()
 
-    async def _settled(self, pending: Call | Stream) -> None:
-        """Wait until ``pending`` is settled or its deadline has passed."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
-        thread = threading.get_ident()
-
-        def finish() -> None:
-            if not future.done():
-                future.set_result(None)
-
-        def wake() -> None:
-            if threading.get_ident() == thread:
-                finish()
-            else:
-                loop.call_soon_threadsafe(finish)
-
-        timer = None
-        if pending.deadline_ns:
-            # The loop's clock is CLOCK_MONOTONIC too.
-            timer = loop.call_at(pending.deadline_ns / 1e9, finish)
-        pending.set_wake(wake)
-        self.enter(loop)
-        try:
-            if not pending.settled():
-                await future
-        finally:
-            pending.set_wake(None)
-            self.leave(loop)
-            if timer is not None:
-                timer.cancel()
-
-    async def _room(self, component: str, key: str | bytes | int | None) -> None:
-        loop = asyncio.get_running_loop()
+    async def _send(
+        self, component: str, key: str | bytes | int | None, send: Callable[[], T]
+    ) -> T:
+        deadline_ns = 0
         while True:
-            future: asyncio.Future[None] = loop.create_future()
-
-            def finish(future: asyncio.Future[None] = future) -> None:
-                if not future.done():
-                    future.set_result(None)
-
-            def wake(finish: Callable[[], None] = finish) -> None:
-                loop.call_soon_threadsafe(finish)
-
-            if self._endpoint.when_room(component, key, wake):
-                return
-            self.enter(loop)
             try:
-                await future
+                return self._endpoint.without_blocking(send)
+            except NoRoomError as full:
+                # Sending again sets a deadline again: the first one counts.
+                deadline_ns = deadline_ns or full.deadline_ns
+                if deadline_ns and time.monotonic_ns() >= deadline_ns:
+                    raise full.late from None
+            await self._room(component, key, deadline_ns)
+
+    async def _settled(self, pending: Call | Stream) -> None:
+        """Wait until ``pending`` may be settled or its deadline has passed."""
+        wakes = pending.wakes
+        with _Alarm(pending.deadline_ns) as alarm:
+            wakes.add(alarm.ring)
+            self.enter(alarm.loop)
+            try:
+                if not pending.settled():
+                    await alarm.future
             finally:
-                self.leave(loop)
+                wakes.remove(alarm.ring)
+                self.leave(alarm.loop)
+
+    async def _room(self, component: str, key: str | bytes | int | None, deadline_ns: int) -> None:
+        """Wait until there may be room, or it is time to look again."""
+        again_ns = time.monotonic_ns() + int(NO_ROOM_CHECK_S * 1e9)
+        with _Alarm(min(deadline_ns or again_ns, again_ns)) as alarm:
+            stop = self._endpoint.watch_room(component, key, alarm.ring)
+            self.enter(alarm.loop)
+            try:
+                await alarm.future
+            finally:
+                self.leave(alarm.loop)
+                stop()
+
+
+class _Alarm:
+    """A future of the running loop that any thread, or the clock, may resolve."""
+
+    def __init__(self, at_ns: int) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()
+        self._thread = threading.get_ident()
+        # Bound once: it is a key.
+        self.ring = self._ring
+        self._timer: asyncio.TimerHandle | None = None
+        if at_ns:
+            # The loop's clock is CLOCK_MONOTONIC too.
+            self._timer = self.loop.call_at(at_ns / 1e9, self._finish)
+
+    def _finish(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)
+
+    def _ring(self) -> None:
+        if threading.get_ident() == self._thread:
+            self._finish()
+        else:
+            # The loop may be closed by now: there is nobody left to tell.
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self._finish)
+
+    def __enter__(self) -> _Alarm:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()

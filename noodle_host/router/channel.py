@@ -14,6 +14,7 @@ from typing import Final
 
 from . import layout
 from .bell import Doorbell
+from .corrupt import CorruptError
 from .lane import CorruptLaneError, Record
 from .native import LaneMemory, LaneReader, LaneWriter, fence
 from .segment import Segment
@@ -183,15 +184,15 @@ class Inbox:
         """Where the record's payload is if it is not in the record itself.
 
         Raises:
-            ValueError: it is nowhere in the arena.
+            CorruptError: it is nowhere in the arena.
         """
         if not record[2] & layout.SLAB:
             return None
         if len(record[11]) != _SLAB_DESCRIPTOR.size:
-            raise ValueError(f"the descriptor of a slab has {len(record[11])} bytes, not 16")
+            raise CorruptError(f"the descriptor of a slab has {len(record[11])} bytes, not 16")
         offset, size = _SLAB_DESCRIPTOR.unpack(record[11])
         if not self.arena.contains(offset, size):
-            raise ValueError(f"a slab of {size} bytes at {offset} is outside its arena")
+            raise CorruptError(f"a slab of {size} bytes at {offset} is outside its arena")
         return offset, size
 
 

@@ -24,6 +24,7 @@ from ..errors import (
 )
 from . import layout
 from .channel import Chunks
+from .corrupt import CorruptError
 
 # A bytes argument from here on is copied straight into its slab instead of
 # through the encoder's buffer.
@@ -32,6 +33,16 @@ _BIG_TYPES: Final = (bytes, bytearray, memoryview)
 # Errors are read by people, and a lane's record is bounded.
 _TEXT_CHARS: Final = 8_000
 _TRACEBACK_CHARS: Final = 16_000
+
+# Not every exception: one that a signal handler raises has to pass.
+_UNSENDABLE: Final = (
+    TypeError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    BufferError,
+    AttributeError,
+)
 
 #: What a decoder raises for bytes that it cannot make anything of.
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -66,8 +77,7 @@ def encode_arguments(
             if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
                 return [_array_header(len(args)), *_chunks(args)], 0
         return (_encode(args) if args else _EMPTY), 0
-    except Exception as error:
-        # Encoding looks into the objects, which may raise what they like.
+    except _UNSENDABLE as error:
         raise EncodeError(
             f"{_guilty(args, kwargs)} cannot be sent: {_reason(error)}", phase="encode"
         ) from error
@@ -83,7 +93,7 @@ def encode_result(value: object) -> bytes | Chunks:
         if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
             return _chunks((value,))
         return _encode(value)
-    except Exception as error:
+    except _UNSENDABLE as error:
         raise EncodeError(f"the result cannot be sent: {_reason(error)}", phase="encode") from error
 
 
@@ -165,12 +175,12 @@ def decode_error(body: bytes | memoryview) -> HostError:
     """The error to raise for a record of kind ERROR.
 
     Raises:
-        ValueError: the body is not an error; nothing of it is executed.
+        CorruptError: the body is not an error; nothing of it is executed.
     """
     try:
         return from_wire(_decode_error(body))
     except DECODE_ERRORS as error:
-        raise ValueError(f"not the body of an error: {error}") from error
+        raise CorruptError(f"not the body of an error: {error}") from error
 
 
 def from_wire(wire: WireError, default: type[HostError] = CallError) -> HostError:
@@ -215,7 +225,7 @@ def _guilty(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     for name, value in named:
         try:
             _encode(value)
-        except Exception:
+        except _UNSENDABLE:
             return name
     return "the arguments"
 

@@ -10,26 +10,47 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol
-
-import msgspec
+from typing import Any, Final, Protocol, TypeVar
 
 from ..errors import CallError, CallTimeout, HostClosedError, HostError, PayloadTooLarge
 from . import codec, layout
+from .background import Background
 from .bell import Doorbell
 from .call import Call
 from .channel import ChannelEnd, Chunks
+from .corrupt import CorruptError
 from .lane import CorruptLaneError, Record
-from .native import LaneReader, fence
-from .pump import BackgroundPump, Pump
+from .native import LaneReader
+from .pump import Pump, Wakes
 from .route import RouteTable, Share, Spread, seat_of_key
-from .stream import Stream
+from .stream import Inflow, Stream
 
 # Records handled before the ring is given back, so that a fast peer never
 # waits for a slow reader.
 _BATCH: Final = 64
-_NO_ROOM_CHECK_S: Final = 0.05
+# Records handled before the thread that pumps looks whether it has what it wants.
+_MOST_AT_ONCE: Final = 512
+NO_ROOM_CHECK_S: Final = 0.05
+# So many unanswered calls on a link before it is looked whether some are late.
+_MANY_CALLS: Final = 1024
+_NEVER_NS: Final = 1 << 63
+
+Pending = Call | Inflow
+T = TypeVar("T")
+
+
+class NoRoomError(Exception):
+    """The lane or the arena is full, and this thread must not wait.
+
+    ``late`` is what to raise when there is no room by ``deadline_ns`` either.
+    """
+
+    def __init__(self, deadline_ns: int, late: CallTimeout) -> None:
+        super().__init__(str(late))
+        self.deadline_ns = deadline_ns
+        self.late = late
 
 
 class Connector(Protocol):
@@ -52,13 +73,49 @@ class Connector(Protocol):
 class Link:
     """A channel to a seat, and the calls that are under way on it."""
 
-    __slots__ = ("component", "end", "pending", "seat")
+    __slots__ = (
+        "broken",
+        "component",
+        "deliveries",
+        "end",
+        "lock",
+        "owed",
+        "paying",
+        "pending",
+        "seat",
+        "sweep_at",
+        "waits",
+    )
 
     def __init__(self, component: str, seat: int, end: ChannelEnd) -> None:
         self.component = component
         self.seat = seat
         self.end = end
-        self.pending: dict[int, Call | Stream] = {}
+        self.pending: dict[int, Pending] = {}
+        #: Held for the few steps in which the outcome of a call is decided.
+        self.lock = threading.Lock()
+        #: Why nothing is sent on it any more.
+        self.broken: HostError | None = None
+        #: Credits and cancellations that wait for room: (kind, call id, method word).
+        self.owed: deque[tuple[int, int, int]] = deque()
+        self.paying = threading.Lock()
+        self.waits = False
+        self.deliveries = 0
+        self.sweep_at = _MANY_CALLS
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether what is sent from now on will not be answered."""
+        return self.broken is not None or self.end.closed
+
+
+class _Room:
+    """Room in a lane, as what a thread waits for."""
+
+    __slots__ = ("wakes",)
+
+    def __init__(self) -> None:
+        self.wakes = Wakes()
 
 
 class _Target:
@@ -91,12 +148,15 @@ class Endpoint:
         self._links: dict[int, Link] = {}
         # Links with calls under way; a dict, because its steps are atomic.
         self._active: dict[Link, None] = {}
-        self._room_wakes: dict[Callable[[], None], None] = {}
+        # Links on which something is owed.
+        self._indebted: dict[Link, None] = {}
+        self._room = _Room()
+        # Threads that run an event loop and are sending from it.
+        self._unblocking: set[int] = set()
         self._resolve_lock = threading.Lock()
-        self._background: set[Call] = set()
-        self._background_pump: BackgroundPump | None = None
         self._closed = False
         self.pump = Pump(bell, self)
+        self.background = Background(self.pump, bell)
 
     # -- calls -------------------------------------------------------------
 
@@ -138,9 +198,9 @@ class Endpoint:
         body, flags = codec.encode_arguments(args, kwargs)
         hashed = 0 if key is None else codec.key_hash(key)
         link = self._link(component, hashed)
-        stream = Stream(self, link, next(self._ids), method, deadline_ns, decode)
-        self._send(link, stream, layout.STREAM, flags, hashed, body)
-        return stream
+        inflow = Inflow(link, next(self._ids), method, deadline_ns)
+        self._send(link, inflow, layout.STREAM, flags, hashed, body)
+        return Stream(self, inflow, decode)
 
     def notify(
         self,
@@ -159,30 +219,38 @@ class Endpoint:
         number = codec.method_id(method)
         self._publish(link, layout.NOTIFY, flags, 0, number, hashed, deadline_ns, body, method)
 
-    def wait(self, pending: Call | Stream, until_ns: int) -> bool:
-        """Move mail until ``pending`` is settled; False if ``until_ns`` comes first."""
+    def without_blocking(self, send: Callable[[], T]) -> T:
+        """Call ``send``, which submits or streams, on a thread that must not wait for room.
+
+        Raises:
+            NoRoomError: it would have had to wait; nothing was sent.
+        """
+        thread = threading.get_ident()
+        self._unblocking.add(thread)
         try:
-            return self.pump.wait(pending.settled, until_ns, pending.set_wake)
-        except BaseException:
-            # Ctrl-C: nobody will look at this reply any more.
-            if not pending.settled():
-                self.abandon(pending)
-            raise
+            return send()
+        finally:
+            self._unblocking.discard(thread)
 
-    def grant(self, stream: Stream, items: int) -> None:
-        """Allow the stream's task that many items more."""
-        self._publish(
-            stream.link, layout.CREDIT, 0, stream.call_id, items, 0, 0, b"", stream.method
-        )
+    def watch_room(
+        self, component: str, key: str | bytes | int | None, wake: Callable[[], None]
+    ) -> Callable[[], None]:
+        """Call ``wake``, from the pump, when there may be room; return what ends that."""
+        outbox = self._link(component, 0 if key is None else codec.key_hash(key)).end.outbox
+        self._room.wakes.add(wake)
+        outbox.begin_waiting()
 
-    def cancel_task(self, stream: Stream) -> None:
-        """Ask for the stream's task to be closed at its next yield."""
-        if not stream.link.end.closed and not self._closed:
-            self._publish(
-                stream.link, layout.CANCEL, 0, stream.call_id, 0, 0, 0, b"", stream.method
-            )
+        def stop() -> None:
+            self._room.wakes.remove(wake)
+            outbox.end_waiting()
 
-    def abandon(self, pending: Call | Stream) -> None:
+        return stop
+
+    def wait(self, pending: Pending, until_ns: int) -> bool:
+        """Move mail until ``pending`` is settled; False if ``until_ns`` comes first."""
+        return self.pump.wait(pending.settled, until_ns, pending)
+
+    def abandon(self, pending: Pending) -> None:
         """Forget a call: drop its reply; if it has not begun, it never will."""
         link = pending.link
         link.pending.pop(pending.call_id, None)
@@ -194,43 +262,43 @@ class Endpoint:
                 if outbox.writer.is_unretired(position):
                     outbox.writer.memory.stamp(position, layout.WORD_MARK, layout.MARK_CANCELLED)
 
+    # -- sending -----------------------------------------------------------
+
     def _send(
         self,
         link: Link,
-        pending: Call | Stream,
+        pending: Pending,
         kind: int,
         flags: int,
         hashed: int,
         body: bytes | Chunks,
     ) -> None:
         call_id = pending.call_id
+        deadline_ns = pending.deadline_ns
+        if not 0 <= deadline_ns < _NEVER_NS:
+            deadline_ns = pending.deadline_ns = 0 if deadline_ns > 0 else 1
         link.pending[call_id] = pending
         self._active[link] = None
         method = codec.method_id(pending.method)
-        position = link.end.outbox.send(
-            kind, flags, call_id, method, hashed, pending.deadline_ns, body
-        )
-        if position < 0:
-            try:
+        try:
+            position = link.end.outbox.send(kind, flags, call_id, method, hashed, deadline_ns, body)
+            if position < 0:
                 position = self._publish(
-                    link,
-                    kind,
-                    flags,
-                    call_id,
-                    method,
-                    hashed,
-                    pending.deadline_ns,
-                    body,
-                    pending.method,
+                    link, kind, flags, call_id, method, hashed, deadline_ns, body, pending.method
                 )
-            except BaseException:
-                link.pending.pop(call_id, None)
-                raise
+        except BaseException:
+            link.pending.pop(call_id, None)
+            raise
         pending.position = position
         # The host closes, fences, then settles what it finds: it has seen this
         # record, or this sees the mark.
-        if link.end.closed and link.pending.pop(call_id, None) is not None:
-            pending.fail(self._closed_error(link.component))
+        closed = link.end.closed or link.broken is not None
+        if closed and link.pending.pop(call_id, None) is not None:
+            pending.fail(link.broken or self._closed_error(link.component))
+        if link.owed:
+            self._pay(link)
+        if len(link.pending) >= link.sweep_at:
+            self._sweep(link)
 
     def _publish(
         self,
@@ -258,87 +326,93 @@ class Endpoint:
 
         def sent() -> bool:
             nonlocal position
-            if position < 0:
+            # Replies that nobody waits for fill their lane too, and then the seat
+            # takes no more: whoever waits for room reads them.
+            self._active[link] = None
+            if position < 0 and not link.is_closed:
                 position = outbox.send(kind, flags, call_id, method, hashed, deadline_ns, body)
-            return position >= 0 or link.end.closed
+            return position >= 0 or link.is_closed
 
-        while not sent():
-            outbox.writer.set_waiting(True)
-            until_ns = time.monotonic_ns() + int(_NO_ROOM_CHECK_S * 1e9)
-            self.pump.wait(sent, until_ns, self._add_room_wake)
-            if position < 0 and deadline_ns and time.monotonic_ns() >= deadline_ns:
-                raise CallTimeout(
-                    f"{method_name}() could not be sent before its deadline: the lane is full",
-                    component=link.component,
-                    hint="the component takes calls more slowly than they are made",
-                )
-        outbox.writer.set_waiting(False)
+        if not sent():
+            late = CallTimeout(
+                f"{method_name}() could not be sent before its deadline: the lane is full",
+                component=link.component,
+                hint="the component takes calls more slowly than they are made",
+            )
+            if threading.get_ident() in self._unblocking:
+                raise NoRoomError(deadline_ns, late)
+            outbox.begin_waiting()
+            try:
+                while not sent():
+                    until_ns = time.monotonic_ns() + int(NO_ROOM_CHECK_S * 1e9)
+                    if deadline_ns:
+                        until_ns = min(until_ns, deadline_ns)
+                    if self.pump.wait(sent, until_ns, self._room):
+                        break
+                    if deadline_ns and time.monotonic_ns() >= deadline_ns:
+                        raise late
+            finally:
+                outbox.end_waiting()
         if position < 0:
-            raise self._closed_error(link.component)
+            raise link.broken or self._closed_error(link.component)
         return position
 
-    def _add_room_wake(self, wake: Callable[[], None]) -> None:
-        self._room_wakes[wake] = None
+    def _sweep(self, link: Link) -> None:
+        """Settle the late calls among very many that nobody waits for."""
+        for pending in list(link.pending.values()):
+            if isinstance(pending, Call):
+                pending.expire()
+        link.sweep_at = max(_MANY_CALLS, 2 * len(link.pending))
 
-    def when_room(
-        self, component: str, key: str | bytes | int | None, wake: Callable[[], None]
-    ) -> bool:
-        """Whether a small call can be sent now; if not, ``wake`` is called later.
+    # -- what is owed to tasks ---------------------------------------------
 
-        For an event loop, which must not block in :meth:`submit`.
-        """
-        link = self._link(component, 0 if key is None else codec.key_hash(key))
-        writer = link.end.outbox.writer
-        if writer.has_room(layout.INLINE_BYTES) or link.end.closed:
-            return True
-        writer.set_waiting(True)
-        self._room_wakes[wake] = None
-        fence()
-        if writer.has_room(layout.INLINE_BYTES):
-            self._room_wakes.pop(wake, None)
-            return True
-        return False
+    def grant(self, inflow: Inflow, items: int) -> None:
+        """Allow the stream's task that many items more. Never blocks."""
+        self._owe(inflow, layout.CREDIT, items)
+        self._pay(inflow.link)
 
-    # -- background calls --------------------------------------------------
+    def cancel_task(self, inflow: Inflow) -> None:
+        """Ask for the stream's task to be closed at its next yield. Never blocks."""
+        self._owe(inflow, layout.CANCEL, 0)
+        self._pay(inflow.link)
 
-    def make_background(self, call: Call) -> None:
-        """See that the call is settled although no thread waits for it."""
-        self.watch(call)
-        if self._background_pump is None:
-            with self._resolve_lock:
-                if self._background_pump is None:
-                    self._background_pump = BackgroundPump(
-                        self.pump, self._bell, self._expire_background
-                    )
-        self._background_pump.want()
+    def discard(self, inflow: Inflow) -> None:
+        """Cancel the task of a stream that was dropped, from its finalizer."""
+        link = inflow.link
+        link.pending.pop(inflow.call_id, None)
+        self._owe(inflow, layout.CANCEL, 0)
+        # A finalizer runs anywhere, even where this very thread holds the lock.
+        # Whoever holds it pays after it.
+        if not link.end.outbox.lock.locked():
+            self._pay(link)
 
-    def watch(self, call: Call) -> None:
-        """Count a call as background, without a thread: an event loop watches."""
-        call.mark_background()
-        self._background.add(call)
-        self.pump.add_background()
-        if call.settled():
-            self.background_done(call)
+    def _owe(self, inflow: Inflow, kind: int, word: int) -> None:
+        inflow.link.owed.append((kind, inflow.call_id, word))
 
-    def background_done(self, call: Call) -> None:
-        """A background call is settled."""
-        try:
-            # One step under the GIL: of two that come at once, one counts.
-            self._background.remove(call)
-        except KeyError:
-            return
-        self.pump.remove_background()
-
-    def _expire_background(self) -> float | None:
-        """Settle late background calls; return how long the rest can wait."""
-        nearest = 0
-        calls = list(self._background)
-        for call in calls:
-            if not call.expire() and call.deadline_ns:
-                nearest = min(nearest or call.deadline_ns, call.deadline_ns)
-        if not self._background:
-            return None
-        return max(0.0, (nearest - time.monotonic_ns()) / 1e9) if nearest else 1.0
+    def _pay(self, link: Link) -> None:
+        """Send what is owed as far as there is room; the pump tries again."""
+        outbox = link.end.outbox
+        while link.owed and link.paying.acquire(blocking=False):
+            try:
+                while link.owed and not link.is_closed:
+                    kind, call_id, word = link.owed[0]
+                    if outbox.send(kind, 0, call_id, word, 0, 0, b"") < 0:
+                        self._indebted[link] = None
+                        if link.waits:
+                            return
+                        link.waits = True
+                        outbox.begin_waiting()
+                        # There may be room since.
+                        continue
+                    link.owed.popleft()
+                if link.is_closed:
+                    link.owed.clear()
+                self._indebted.pop(link, None)
+                if link.waits:
+                    link.waits = False
+                    outbox.end_waiting()
+            finally:
+                link.paying.release()
 
     # -- the mailbox that the pump moves -----------------------------------
 
@@ -355,47 +429,82 @@ class Endpoint:
     def deliver(self) -> bool:
         progressed = False
         for link in tuple(self._active):
-            inbox = link.end.inbox
-            if inbox.reader.has_record():
+            if link.end.inbox.reader.has_record():
                 progressed = True
                 try:
                     self._deliver_from(link)
-                except (CorruptLaneError, ValueError, msgspec.MsgspecError) as error:
+                except (CorruptLaneError, CorruptError) as error:
                     self._break(link, error)
             if not link.pending:
                 self._active.pop(link, None)
                 if link.pending:
                     self._active[link] = None
-        if self._room_wakes:
-            wakes = list(self._room_wakes)
-            for wake in wakes:
-                self._room_wakes.pop(wake, None)
-                wake()
+        if self._indebted:
+            for link in tuple(self._indebted):
+                self._pay(link)
+        if self._room.wakes:
+            self._room.wakes.wake_all()
         return progressed
 
     def _deliver_from(self, link: Link) -> None:
         inbox = link.end.inbox
         reader = inbox.reader
         pending = link.pending
+        link.deliveries += 1
+        delivery = link.deliveries
+        done = reader.position
         count = 0
-        while (record := reader.read()) is not None:
-            waiter = pending.get(record[4])
-            if waiter is not None:
-                if waiter.on_record(record[1], self._body(link, record)):
-                    pending.pop(record[4], None)
-            elif (slab := inbox.slab(record)) is not None:
-                inbox.arena.free(slab[0])
-            count += 1
-            if count == _BATCH:
-                inbox.retire(reader.position)
-                count = 0
+        try:
+            while count < _MOST_AT_ONCE and (record := reader.read()) is not None:
+                waiter = pending.get(record[4])
+                if waiter is not None:
+                    body = self._claim(link, record) if record[2] & layout.SLAB else record[11]
+                    if waiter.on_record(record[0], record[1], body):
+                        pending.pop(record[4], None)
+                elif (slab := inbox.slab(record)) is not None:
+                    inbox.arena.free(slab[0])
+                done = reader.position
+                count += 1
+                if not count % _BATCH:
+                    inbox.retire(done)
+        except (CorruptLaneError, CorruptError):
+            raise
+        except BaseException:
+            # A signal handler of this thread has raised; the reply may be
+            # another thread's. A finalizer that made a call may have delivered
+            # beyond, and then all is done.
+            if link.deliveries == delivery:
+                self._take_up(link, done)
+            raise
         inbox.retire(reader.position)
 
+    def _take_up(self, link: Link, position: int) -> None:
+        """See that a record whose delivery was interrupted is delivered again."""
+        inbox = link.end.inbox
+        inbox.reader.position = position
+        record = inbox.reader.read()
+        if record is None:
+            return
+        slab = inbox.slab(record)
+        if slab is None or inbox.arena.is_unclaimed(slab[0]):
+            inbox.reader.position = position
+            return
+        # It was claimed and can be dropped at any time: it cannot be taken again.
+        waiter = link.pending.pop(record[4], None)
+        if waiter is not None:
+            waiter.fail(
+                CallError(
+                    f"the result of {waiter.method}() was lost: a signal handler raised "
+                    "in the thread that was fetching it",
+                    component=link.component,
+                )
+            )
+            waiter.finish()
+
     @staticmethod
-    def _body(link: Link, record: Record) -> bytes | memoryview:
+    def _claim(link: Link, record: Record) -> memoryview:
         slab = link.end.inbox.slab(record)
-        if slab is None:
-            return bytes(record[11])
+        assert slab is not None
         return link.end.inbox.arena.lease(*slab)
 
     def _break(self, link: Link, error: Exception) -> None:
@@ -425,7 +534,8 @@ class Endpoint:
 
     def _resolve(self, component: str) -> _Target:
         if self._closed:
-            raise HostClosedError("the host is closed", component=component)
+            raise self._host_closed()
+        self._forget_closed(component)
         # The connector may call back into host code: not under the lock.
         slot = self._connector.slot(component)
         while True:
@@ -448,9 +558,25 @@ class Endpoint:
         link = self._links.get(seat)
         if link is None:
             end = self._connector.connect(component, seat)
-            # Two threads may have connected: the first one counts.
             link = self._links.setdefault(seat, Link(component, seat, end))
+            if link.end is not end:
+                # Two threads have connected: the first one counts.
+                self._let_go(end)
+            if self._closed:
+                self.drop(seat, self._host_closed())
         return link
+
+    def _forget_closed(self, component: str) -> None:
+        """Let go of the component's seats that are gone for good and owe nothing."""
+        for seat, link in list(self._links.items()):
+            if link.component == component and link.end.closed and not link.pending:
+                self.drop(seat, self._closed_error(component))
+
+    @staticmethod
+    def _let_go(end: ChannelEnd) -> None:
+        # What was attached is this endpoint's own; the host shares its segments.
+        if end.segment.is_attached:
+            end.close()
 
     @staticmethod
     def _closed_error(component: str) -> HostError:
@@ -462,11 +588,17 @@ class Endpoint:
 
     # -- end ---------------------------------------------------------------
 
+    @staticmethod
+    def _host_closed() -> HostError:
+        return HostClosedError("the host is closed")
+
     def drop(self, seat: int, error: HostError) -> None:
         """Forget a seat for good; what is still under way on it fails."""
         link = self._links.pop(seat, None)
         if link is None:
             return
+        # First of all: whoever is sending on it now looks at this afterwards.
+        link.broken = error
         for name, target in list(self._targets.items()):
             if link in target.links:
                 self._targets.pop(name, None)
@@ -475,13 +607,16 @@ class Endpoint:
             if waiter is not None:
                 waiter.fail(error)
         self._active.pop(link, None)
+        self._indebted.pop(link, None)
+        self._room.wakes.wake_all()
+        self.pump.rouse()
+        self._let_go(link.end)
 
     def close(self) -> None:
-        """Fail what is under way and take no more calls."""
+        """Fail what is under way and take no more calls; no thread waits after it."""
         self._closed = True
         self._targets.clear()
-        error = HostClosedError("the host was closed")
         for seat in list(self._links):
-            self.drop(seat, error)
-        if self._background_pump is not None:
-            self._background_pump.close()
+            self.drop(seat, self._host_closed())
+        self.pump.close()
+        self.background.close()

@@ -3,16 +3,18 @@
 There is no thread that hands replies over. A thread that waits takes the pump,
 if it is free, and reads all reply lanes of the process until its own reply is
 there; others wait for it, and one of them is promoted when it leaves. Only the
-pump's holder touches the reply lanes and the sleeping word.
+pump's holder touches the reply lanes.
 
 Calls that no thread waits for (asyncio, callbacks) are *background*: while
 there are some and nobody pumps, the doorbell is left *armed*: ``sleeping`` is 1,
 and the lanes were looked at since, so that the next reply rings.
+
+A signal handler may raise between any two steps of the main thread (Ctrl-C). The
+pump is then free again, whoever waits is told, and nobody's reply is lost.
 """
 
 from __future__ import annotations
 
-import select
 import threading
 import time
 from collections import deque
@@ -24,7 +26,9 @@ from .bell import Doorbell, Watched
 from .native import Sleeper, fence
 
 # Nobody sleeps longer than this without looking again.
-_MAX_SLEEP_S: Final = 1.0
+MAX_SLEEP_S: Final = 1.0
+# How long closing waits for a thread that is being told.
+_CLOSE_S: Final = 2.0
 
 
 class Mailbox(Protocol):
@@ -40,14 +44,43 @@ class Mailbox(Protocol):
         """The lanes that are being watched."""
 
 
+class Wakes(dict[Callable[[], None], None]):
+    """Whom to tell when something has happened."""
+
+    # A dict, because its steps are atomic.
+    __slots__ = ()
+
+    def add(self, wake: Callable[[], None]) -> None:
+        self[wake] = None
+
+    def remove(self, wake: Callable[[], None]) -> None:
+        self.pop(wake, None)
+
+    def wake_all(self) -> None:
+        """Call everyone, from whatever thread this is."""
+        for wake in tuple(self):
+            wake()
+
+
+class Source(Protocol):
+    """What a thread waits for, if it is settled by whoever holds the pump."""
+
+    @property
+    def wakes(self) -> Wakes:
+        """Whom to tell."""
+
+
 class _Waiter:
-    __slots__ = ("lock",)
+    __slots__ = ("is_listed", "lock", "wake")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.lock.acquire()
+        self.is_listed = False
+        # Bound once: it is a key.
+        self.wake = self._wake
 
-    def wake(self) -> None:
+    def _wake(self) -> None:
         # Settled and promoted at the same time: once is enough.
         if self.lock.locked():
             try:
@@ -62,34 +95,72 @@ class Pump:
     def __init__(self, bell: Doorbell, mailbox: Mailbox) -> None:
         self._bell = bell
         self._mailbox = mailbox
-        self._role = threading.Lock()
+        # Reentrant, for a finalizer that makes a call while this thread delivers.
+        self._role = threading.RLock()
         self._sleeper = Sleeper(bell)
         self._waiters: deque[_Waiter] = deque()
         self._background = 0
         self._background_lock = threading.Lock()
+        self._armed = False
 
     # -- threads that wait -------------------------------------------------
 
     def wait(
-        self,
-        done: Callable[[], object],
-        deadline_ns: int = 0,
-        on_waiter: Callable[[Callable[[], None]], None] | None = None,
+        self, done: Callable[[], object], deadline_ns: int = 0, source: Source | None = None
     ) -> bool:
         """Move mail until ``done()``; False if the deadline passes first.
 
-        ``on_waiter(wake)`` is given what to call when ``done`` has become true
-        while another thread holds the pump.
+        ``source`` tells this thread when ``done`` has become true while another
+        one holds the pump.
         """
-        while not done():
-            if self._role.acquire(blocking=False):
-                try:
-                    return self._run(done, deadline_ns)
-                finally:
-                    self._release()
-            if not self._wait_for_turn(done, deadline_ns, on_waiter):
-                return False
-        return True
+        role = self._role
+        waiter: _Waiter | None = None
+        wakes: Wakes | None = None
+        # Set before every attempt to take the role: an interrupt that comes right
+        # after it was taken must still give it back, and release() itself refuses
+        # a thread that does not hold it.
+        tried = False
+        try:
+            try:
+                while not done():
+                    tried = True
+                    if role.acquire(blocking=False):
+                        return self._run(done, deadline_ns)
+                    tried = False
+                    if waiter is None:
+                        waiter = _Waiter()
+                        if source is not None:
+                            wakes = source.wakes
+                            wakes.add(waiter.wake)
+                    if not waiter.is_listed:
+                        waiter.is_listed = True
+                        self._waiters.append(waiter)
+                        # The holder may have left, or have settled us, before it
+                        # could see the waiter.
+                        continue
+                    timeout_s = MAX_SLEEP_S
+                    if deadline_ns:
+                        timeout_s = min(timeout_s, (deadline_ns - time.monotonic_ns()) / 1e9)
+                        if timeout_s <= 0:
+                            return False
+                    waiter.lock.acquire(timeout=timeout_s)
+                return True
+            finally:
+                if tried:
+                    try:  # noqa: SIM105 - a context manager would be one more place to interrupt
+                        role.release()
+                    except RuntimeError:
+                        pass
+                if waiter is not None:
+                    if wakes is not None:
+                        wakes.remove(waiter.wake)
+                    # Promoted: if this thread does not pump, another one has to.
+                    tried = not self._unlist(waiter) or tried
+                if tried and (self._waiters or self._background) and self._pass_on():
+                    self.nudge()
+        except BaseException:
+            self.nudge()
+            raise
 
     def _run(self, done: Callable[[], object], deadline_ns: int) -> bool:
         mailbox = self._mailbox
@@ -97,13 +168,15 @@ class Pump:
         def ready() -> object:
             return mailbox.has_mail() or done()
 
+        if self._armed:
+            self._disarm()
         while True:
             mailbox.deliver()
             if done():
                 return True
             if self._sleeper.spin(mailbox.watched()):
                 continue
-            timeout_s = _MAX_SLEEP_S
+            timeout_s = MAX_SLEEP_S
             if deadline_ns:
                 left_ns = deadline_ns - time.monotonic_ns()
                 if left_ns <= 0:
@@ -111,84 +184,58 @@ class Pump:
                 timeout_s = min(timeout_s, left_ns / 1e9)
             self._sleeper.sleep(ready, timeout_s)
 
-    def _wait_for_turn(
-        self,
-        done: Callable[[], object],
-        deadline_ns: int,
-        on_waiter: Callable[[Callable[[], None]], None] | None,
-    ) -> bool:
-        waiter = _Waiter()
-        self._waiters.append(waiter)
-        if on_waiter is not None:
-            on_waiter(waiter.wake)
+    def _unlist(self, waiter: _Waiter) -> bool:
         try:
-            # The holder may have left, or have settled us, before it could see
-            # the waiter.
-            if done():
-                return True
-            if self._role.acquire(blocking=False):
-                self._role.release()
-                return True
-            timeout_s = _MAX_SLEEP_S
-            if deadline_ns:
-                timeout_s = min(timeout_s, (deadline_ns - time.monotonic_ns()) / 1e9)
-                if timeout_s <= 0:
-                    return False
-            waiter.lock.acquire(timeout=timeout_s)
-            return True
-        finally:
-            try:
-                self._waiters.remove(waiter)
-            except ValueError:
-                # Promoted: if this thread does not pump, another one has to.
-                if done() or (deadline_ns and time.monotonic_ns() >= deadline_ns):
-                    self.nudge()
+            self._waiters.remove(waiter)
+        except ValueError:
+            return not waiter.is_listed
+        return True
 
-    def _release(self) -> None:
-        role = self._role
-        while True:
-            armed = False
-            if self._background and not self._waiters:
-                self._arm()
-                armed = True
-            role.release()
-            if self._promote():
-                return
-            # A background call that came between the look and the release has
-            # found the pump taken: arm for it.
-            if armed or not self._background or not role.acquire(blocking=False):
-                return
+    def _pass_on(self) -> bool:
+        """The pump is free: see that somebody looks at the lanes from now on.
 
-    def _promote(self) -> bool:
+        True if there is mail for which it should be taken at once.
+        """
         try:
             waiter = self._waiters.popleft()
         except IndexError:
-            return False
+            return self._arm() if self._background else False
+        waiter.is_listed = False
         waiter.wake()
-        return True
+        return False
 
-    def _arm(self) -> None:
-        words = self._bell.words
-        while True:
-            words[layout.BELL_SLEEPING] = 1
-            fence()
-            if not self._mailbox.has_mail():
-                return
-            words[layout.BELL_SLEEPING] = 0
-            self._mailbox.deliver()
+    def _arm(self) -> bool:
+        """Have the next reply ring; True if there is one already."""
+        self._armed = True
+        self._bell.words[layout.BELL_SLEEPING] = 1
+        fence()
+        return self._mailbox.has_mail()
+
+    def _disarm(self) -> None:
+        # Whoever holds the pump looks by itself: rings would only cost.
+        self._armed = False
+        self._bell.words[layout.BELL_SLEEPING] = 0
+
+    def rouse(self) -> None:
+        """Have the pump's holder look again: what it waits for was settled elsewhere."""
+        if self._bell.words[layout.BELL_SLEEPING]:
+            self._bell.ring()
 
     # -- calls that no thread waits for ------------------------------------
 
+    def count_background(self, change: int) -> None:
+        """Count background calls that have come or gone, without looking."""
+        with self._background_lock:
+            self._background += change
+
     def add_background(self) -> None:
         """Count one more background call, and see that its reply will ring."""
-        with self._background_lock:
-            self._background += 1
+        self.count_background(1)
         self.nudge()
 
     def remove_background(self) -> None:
         """Count one background call less."""
-        with self._background_lock:
-            self._background -= 1
+        self.count_background(-1)
 
     @property
     def background(self) -> int:
@@ -197,27 +244,44 @@ class Pump:
 
     def nudge(self) -> None:
         """If nobody pumps: deliver what is there, then promote somebody or arm."""
-        if self._role.acquire(blocking=False):
-            try:
-                self._mailbox.deliver()
-            finally:
-                self._release()
+        self._look(rung=False)
 
     def rung(self) -> None:
         """The doorbell rang for a background call: deliver, and arm again."""
-        if self._role.acquire(blocking=False):
+        self._look(rung=True)
+
+    def _look(self, *, rung: bool) -> None:
+        role = self._role
+        while True:
+            tried = True
             try:
-                self._bell.words[layout.BELL_SLEEPING] = 0
-                self._bell.drain()
+                if not role.acquire(blocking=False):
+                    tried = False
+                    return
+                if self._armed:
+                    self._disarm()
+                if rung:
+                    self._bell.drain()
                 self._mailbox.deliver()
             finally:
-                self._release()
+                if tried:
+                    try:  # noqa: SIM105 - see wait()
+                        role.release()
+                    except RuntimeError:
+                        pass
+            if not self._pass_on():
+                return
 
     def spin_inline(self, done: Callable[[], object], limit_ns: int) -> bool:
         """Spin for a short time if the pump is free; True if ``done``."""
-        if not self._role.acquire(blocking=False):
-            return bool(done())
+        role = self._role
+        tried = True
         try:
+            if not role.acquire(blocking=False):
+                tried = False
+                return bool(done())
+            if self._armed:
+                self._disarm()
             clock = time.monotonic_ns
             end = clock() + limit_ns
             while True:
@@ -228,48 +292,21 @@ class Pump:
                 if clock() >= end:
                     return False
         finally:
-            self._release()
+            if tried:
+                try:  # noqa: SIM105 - see wait()
+                    role.release()
+                except RuntimeError:
+                    pass
+                if (self._waiters or self._background) and self._pass_on():
+                    self.nudge()
 
-
-class BackgroundPump:
-    """A thread that stands in where neither a thread nor an event loop waits.
-
-    It exists only once a call was given a callback or handed to
-    ``concurrent.futures.wait``.
-    """
-
-    def __init__(self, pump: Pump, bell: Doorbell, expire: Callable[[], float | None]) -> None:
-        self._pump = pump
-        self._bell = bell
-        self._expire = expire
-        self._wanted = threading.Event()
-        self._closed = False
-        self._thread = threading.Thread(target=self._main, name="noodle-host pump", daemon=True)
-        self._thread.start()
-
-    def want(self) -> None:
-        """There is a call to look after."""
-        self._wanted.set()
-
-    def _main(self) -> None:
-        poll = select.poll()
-        poll.register(self._bell.fd, select.POLLIN)
-        while not self._closed:
-            self._wanted.wait()
-            timeout_s = self._expire()
-            if timeout_s is None:
-                self._wanted.clear()
-                # A call that was added in between has set it again, or is seen.
-                timeout_s = self._expire()
-                if timeout_s is None:
-                    continue
-                self._wanted.set()
-            if poll.poll(min(timeout_s, _MAX_SLEEP_S) * 1000):
-                self._pump.rung()
+    # -- end ---------------------------------------------------------------
 
     def close(self) -> None:
-        self._closed = True
-        self._wanted.set()
-        self._bell.ring()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(timeout=2 * _MAX_SLEEP_S)
+        """Return when no thread sleeps on the bell any more; all calls are settled."""
+        limit = time.monotonic() + _CLOSE_S
+        while not self._role.acquire(timeout=0.01):
+            self._bell.ring()
+            if time.monotonic() > limit:
+                return
+        self._role.release()

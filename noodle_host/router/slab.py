@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Container
 from typing import Any, Final
 
+from .corrupt import CorruptError
 from .segment import Segment
 
 BLOCK_HEADER_BYTES: Final = 64
@@ -288,6 +289,11 @@ class ArenaReader:
         if offset not in self._leases:
             self._segment.words[((offset - BLOCK_HEADER_BYTES) >> 3) + _STATE] = _FREE
 
+    def is_unclaimed(self, offset: int) -> bool:
+        """Whether a payload was sent and no lease of it was ever made."""
+        state = self._segment.words[((offset - BLOCK_HEADER_BYTES) >> 3) + _STATE]
+        return state == _SENT and offset not in self._leases
+
     def free_held(self) -> None:
         """Free what a receiver kept that is dead by now.
 
@@ -314,19 +320,21 @@ class ArenaReader:
         """A read-only view that frees the block when all views of it are dropped.
 
         Raises:
-            ValueError: the block is free, or ends outside the arena.
+            CorruptError: the block is free, or ends outside the segment.
         """
         at = offset - BLOCK_HEADER_BYTES
         state_word = (at >> 3) + _STATE
         words = self._segment.words
         if words[state_word] == _FREE:
-            raise ValueError(f"the slab of {payload_bytes} bytes at {offset} is not in use")
+            raise CorruptError(f"the slab of {payload_bytes} bytes at {offset} is not in use")
         size = block_bytes(payload_bytes) - BLOCK_HEADER_BYTES
         exporter_type = self._exporters.get(size)
         if exporter_type is None:
             exporter_type = self._exporters[size] = ctypes.c_ubyte * size
         # A ctypes array is the one exporter in the standard library that keeps
         # the buffer's owner alive and takes a weak reference.
+        if offset + size > self._segment.size_bytes:
+            raise CorruptError(f"the slab of {payload_bytes} bytes at {offset} has no end")
         exporter = exporter_type.from_buffer(self._segment.map, offset)
         view = memoryview(exporter).cast("B")[:payload_bytes].toreadonly()
 

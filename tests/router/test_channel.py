@@ -373,6 +373,7 @@ def test_a_ring_without_an_end_is_refused_instead_of_walked_for_ever(
 
 
 def test_closing_an_end_closes_the_bell_that_came_with_it(segment: Segment, bell: Doorbell) -> None:
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
         peer = Doorbell.attach(*[os.dup(fd) for fd in bell.fds()])

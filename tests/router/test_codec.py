@@ -185,8 +185,9 @@ def test_a_result_that_cannot_be_sent_says_why(make: Callable[[], Any], reason: 
     assert caught.value.message.startswith("the result cannot be sent: ")
 
 
-def test_an_object_that_raises_when_it_is_looked_at_cannot_be_sent() -> None:
-    with pytest.raises(EncodeError, match="argument 1 cannot be sent"):
+def test_what_an_object_raises_when_it_is_looked_at_comes_through() -> None:
+    # It could as well be what a signal handler raises.
+    with pytest.raises(ZeroDivisionError):
         codec.encode_arguments((Spiteful(),), {})
 
 

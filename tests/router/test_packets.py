@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ def ends() -> Iterator[tuple[PacketSocket, PacketSocket]]:
 
 @pytest.fixture
 def open_files() -> Callable[[], int]:
+    gc.collect()
     return lambda: len(os.listdir("/proc/self/fd"))
 
 

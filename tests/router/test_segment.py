@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import mmap
 import os
 
@@ -12,6 +13,7 @@ from noodle_host.router.segment import Segment
 
 
 def open_files() -> int:
+    gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
 
