@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WINDOW_ITEMS: Final = 64
 # More than the window, which a credit that was granted twice may exceed; a task
 # that sends more than this does not keep to the protocol.
-_MOST_ITEMS: Final = 8 * WINDOW_ITEMS
+_MOST_ITEMS: Final = 4 * WINDOW_ITEMS
 
 
 class NothingYetError(Exception):
