@@ -153,7 +153,6 @@ class Endpoint:
         self._room = _Room()
         # Threads that run an event loop and are sending from it.
         self._unblocking: set[int] = set()
-        self._resolve_lock = threading.Lock()
         self._closed = False
         self.pump = Pump(bell, self)
         self.background = Background(self.pump, bell)
@@ -337,7 +336,8 @@ class Endpoint:
             late = CallTimeout(
                 f"{method_name}() could not be sent before its deadline: the lane is full",
                 component=link.component,
-                hint="the component takes calls more slowly than they are made",
+                hint="the component takes calls more slowly than they are made, "
+                "or large results wait to be fetched",
             )
             if threading.get_ident() in self._unblocking:
                 raise NoRoomError(deadline_ns, late)
@@ -538,21 +538,28 @@ class Endpoint:
         self._forget_closed(component)
         # The connector may call back into host code: not under the lock.
         slot = self._connector.slot(component)
-        while True:
+        for last in (False, False, True):
             generation, shares = self._table.read(slot)
             if not shares:
                 raise self._closed_error(component)
-            links = [self._link_to(component, share.seat) for share in shares]
-            with self._resolve_lock:
-                target = _Target(self._table.slot_word(slot))
-                target.generation = generation
-                target.shares = shares
-                target.links = links
-                target.single = links[0] if len(links) == 1 else None
-                target.spread = Spread(shares)
-                self._targets[component] = target
-            if self._route_words[target.slot_word] == generation:
-                return target
+            try:
+                links = [self._link_to(component, share.seat) for share in shares]
+            except HostClosedError:
+                # A seat that has left the route since.
+                if last or self._table.read(slot)[0] == generation:
+                    raise
+                continue
+            target = _Target(self._table.slot_word(slot))
+            target.generation = generation
+            target.shares = shares
+            target.links = links
+            target.single = links[0] if len(links) == 1 else None
+            target.spread = Spread(shares)
+            self._targets[component] = target
+            # One that changes all the time is looked up again by the next call.
+            if last or self._route_words[target.slot_word] == generation:
+                break
+        return target
 
     def _link_to(self, component: str, seat: int) -> Link:
         link = self._links.get(seat)

@@ -154,8 +154,11 @@ class Pump:
                 if waiter is not None:
                     if wakes is not None:
                         wakes.remove(waiter.wake)
-                    # Promoted: if this thread does not pump, another one has to.
-                    tried = not self._unlist(waiter) or tried
+                    try:
+                        self._waiters.remove(waiter)
+                    except ValueError:
+                        # Promoted: if this thread does not pump, another one has to.
+                        tried = True
                 if tried and (self._waiters or self._background) and self._pass_on():
                     self.nudge()
         except BaseException:
@@ -183,13 +186,6 @@ class Pump:
                     return False
                 timeout_s = min(timeout_s, left_ns / 1e9)
             self._sleeper.sleep(ready, timeout_s)
-
-    def _unlist(self, waiter: _Waiter) -> bool:
-        try:
-            self._waiters.remove(waiter)
-        except ValueError:
-            return not waiter.is_listed
-        return True
 
     def _pass_on(self) -> bool:
         """The pump is free: see that somebody looks at the lanes from now on.

@@ -242,7 +242,9 @@ class SeatEnd:
                 task[0].close()
         elif record[10]:
             # Taken back.
-            pass
+            slab = self.end.inbox.slab(record)
+            if slab is not None:
+                self.end.inbox.arena.free(slab[0])
         elif kind == layout.NOTIFY:
             self.notified.append(self.arguments(record))
         else:
