@@ -1,0 +1,7 @@
+"""The parser of the Noodle language."""
+
+from __future__ import annotations
+
+from .parser import Parser
+
+__all__ = ["Parser"]
