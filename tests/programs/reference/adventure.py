@@ -28,11 +28,12 @@ Things = dict[str, list[str]]
 
 def look(place: str, things: Things) -> str:
     ways = ", ".join(sorted(way for room, way in EXITS if room == place))
-    return f"You are in {TITLES[place]}. You see {', '.join(things[place]) or 'nothing'}. Ways: {ways}."
+    seen = ", ".join(things[place]) or "nothing"
+    return f"You are in {TITLES[place]}. You see {seen}. Ways: {ways}."
 
 
 def play(things: Things, script: str) -> None:
-    place, bag, turns, health = "hall", [], 0, 0
+    place, bag, health = "hall", [], 0
     mood = Wrapped("Mood.Exploring")
     out(look(place, things))
 
@@ -49,8 +50,7 @@ def play(things: Things, script: str) -> None:
             health, mood = 3, Wrapped("Mood.Fighting", (3,))
         return look(place, things)
 
-    for line in script.split("; "):
-        turns += 1
+    for turns, line in enumerate(script.split("; "), 1):
         verb, *rest = line.split() or [""]
         out(f"> {line}")
         if health and (verb, rest) == ("throw", ["book"]) and "book" in bag:

@@ -54,7 +54,7 @@ def main() -> None:
     draw(tree)
     out(len(set(LETTERS)), height(tree), "q" in LETTERS, "z" in LETTERS)
     out(sorted(letter for letter in set(LETTERS) if "d" <= letter <= "o"))
-    out(1000, "keys, height", 1000 .bit_length(), False, True)
+    out(1000, "keys, height", (1000).bit_length(), False, True)
     seed, numbers = 1, set()
     for _ in range(1500):
         seed = seed * 16807 % (2**31 - 1)

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -39,7 +40,7 @@ def main() -> int:
         if target.exists() and target.read_text(encoding="utf-8") == expected:
             continue
         stale += 1
-        print(target.name)
+        sys.stdout.write(f"{target.name}\n")
         if not options.check:
             target.write_text(expected, encoding="utf-8")
     return 1 if options.check and stale else 0

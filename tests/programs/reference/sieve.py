@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from noodle_values import out
 
@@ -31,7 +32,7 @@ def main() -> None:
     primes = [n for n in range(LIMIT + 1) if is_prime(n)]
     out(len(primes), "primes up to", LIMIT)
     out(primes[:15], primes[-3:], sum(primes))
-    pairs = list(zip(primes, primes[1:], strict=False))
+    pairs = list(pairwise(primes))
     widest = max(b - a for a, b in pairs)
     after = next(a for a, b in pairs if b - a == widest)
     twins = sum(b - a == 2 for a, b in pairs)

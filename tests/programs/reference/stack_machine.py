@@ -40,11 +40,8 @@ def steps_at(n: int) -> int:
 def main() -> None:
     # Ten rounds of 13, the test that fails, and what stands around them.
     out([math.factorial(10)], 4 + 10 * 13 + 4 + 3, "steps")
-    out(
-        [code("Push", 2), code("Push", 3)]
-        + [code("Add"), code("Print"), code("Halt"), code("Jump", 1)]
-    )
-    out(Machine(output=[5], steps=5))
+    rest = [code("Add"), code("Print"), code("Halt"), code("Jump", 1)]
+    out([code("Push", 2), code("Push", 3), *rest], Machine(output=[5], steps=5))
     out("at", 1, "the stack is empty")
     out("KeyError", 'no key "nowhere" in the map')
     out("ValueError", 'cannot assemble ["fly", "away", "now"]')

@@ -22,9 +22,7 @@ def fixed(value: float, decimals: int) -> str:
 def table(titles: list[str], rows: list[list[str]], left: set[int]) -> None:
     widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
     for row in [titles, *rows]:
-        cells = [
-            f" {cell:{'<' if i in left else '>'}{widths[i]}} " for i, cell in enumerate(row)
-        ]
+        cells = [f" {cell:{'<' if i in left else '>'}{widths[i]}} " for i, cell in enumerate(row)]
         out("|".join(cells))
         if row is titles:
             out("+".join("-" * (width + 2) for width in widths))

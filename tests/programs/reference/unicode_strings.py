@@ -1,5 +1,8 @@
 """Reference of unicode_strings.noodle."""
 
+# Letters that look alike are what it is about.
+# ruff: noqa: RUF001
+
 from __future__ import annotations
 
 from collections import Counter
