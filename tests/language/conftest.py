@@ -114,12 +114,14 @@ def _error(message: str, file: str, line: int, column: int) -> Diagnostic:
 
 
 class Chain:
-    """The five plugins, as their manifests name them."""
+    """The five plugins, as their manifests name them; each is loaded when it is needed."""
 
-    def __init__(self) -> None:
-        self.lexer, self.parser, self.optimizer, self.bytecode_generator, self.vm = (
-            _plugin(kind) for kind in KINDS
-        )
+    def __getattr__(self, kind: str) -> Any:
+        if kind not in KINDS:
+            raise AttributeError(kind)
+        plugin = _plugin(kind)
+        setattr(self, kind, plugin)
+        return plugin
 
     def compile(self, root: Path, file: str, *, optimizer: bool = True) -> Compiled:
         """Compile ``root/file``; ``file`` is what messages call it."""
