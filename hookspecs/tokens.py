@@ -21,7 +21,8 @@ class TokenKind(IntEnum):
     TEMPLATE_MIDDLE = 7
     TEMPLATE_END = 8
     OPERATOR = 9  # operators, brackets and punctuation
-    #: What the lexer could not read and has reported; stands for anything.
+    #: What the lexer could not read and has reported. No rule of the grammar takes
+    #: it, and whoever gives up a statement because of it need not complain again.
     ERROR = 10
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hookspecs import query
 from hookspecs.contracts.lexer import LexResult
 from hookspecs.diagnostics import Diagnostic
@@ -86,17 +88,21 @@ class _Scan:
         elif group == "int":
             self._int(text, at)
         elif group == "float":
-            self._add(TokenKind.FLOAT, text, at, float(text))
+            value = float(text)
+            if value == inf:
+                self._complain(f"float literal {_shortened(text)} is too large", at, len(text))
+                value = 0.0
+            self._add(TokenKind.FLOAT, text, at, value)
         elif group == "string":
             self._add(TokenKind.STRING, text, at, unescape(text[1:-1]))
         elif group == "template":
             self._template(at, TokenKind.TEMPLATE_START)
         elif group == "malformed":
-            self._complain(f'malformed number "{text}"', at, len(text))
+            self._complain(f'malformed number "{_shortened(text)}"', at, len(text))
             self._add(TokenKind.INT, text, at, 0)
         elif group == "open_string":
             self._complain("unterminated string", at, 1, text[0])
-            self._add(TokenKind.STRING, text, at, text[1:])
+            self._add(TokenKind.ERROR, text, at)
         else:
             self._complain("unterminated comment", at, 2, "*/")
             self._give_up(at)
@@ -107,8 +113,8 @@ class _Scan:
             base = {"0x": 16, "0b": 2}.get(text[:2].lower(), 10)
             value = int(text, base) if base != 10 else int(text)
         if value > _INT_LIMIT:
-            shown = text if len(text) <= _MOST_DIGITS else f"{text[:20]}..."
-            self._complain(f"integer literal {shown} is outside 64 bits", at, len(text))
+            message = f"integer literal {_shortened(text)} is outside 64 bits"
+            self._complain(message, at, len(text))
             value = 0
         self._add(TokenKind.INT, text, at, value)
 
@@ -181,3 +187,7 @@ class _Scan:
         self._count_lines(at, len(self._source))
         self._at = len(self._source)
         self._braces.clear()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_DIGITS else f"{text[:20]}..."

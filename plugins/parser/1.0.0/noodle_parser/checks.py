@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hookspecs import ast
-from hookspecs.ast import BUILTIN, Binding, BindingKind, ParameterKind
+from hookspecs.ast import Binding, ParameterKind
 
 from .inference import Inference
 from .places import beginning

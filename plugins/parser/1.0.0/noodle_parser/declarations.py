@@ -214,9 +214,7 @@ class Declarations(Expressions):
     def _is_modifier(self) -> bool:
         """Whether the word here is not itself the name of a member."""
         follower = self.tokens[self.index + 1]
-        return (
-            follower.kind in (TokenKind.NAME, TokenKind.KEYWORD) and not follower.after_newline
-        )
+        return follower.kind in (TokenKind.NAME, TokenKind.KEYWORD) and not follower.after_newline
 
     def _check_twice(self, members: list[tuple[str, ast.Node]], owner: str) -> None:
         seen: set[str] = set()

@@ -53,19 +53,19 @@ class Expressions(Patterns):
         return self.expression()
 
     def expression(self) -> ast.Expression:
-        height, self.height = self.height, 0
-        self.enter()
-        text = self.text
-        if text == "(":
+        if self.text == "(":
             is_lambda = self.behind_partner() == "=>"
         else:
             is_lambda = self.texts[self.index + 1] == "=>" and self.kind is _NAME
-        if is_lambda:
-            found = self._lambda()
-        else:
-            found = self._binary(1)
-            if self.text == "|":
-                found = self._pipeline(found)
+        return self._lambda() if is_lambda else self.operation()
+
+    def operation(self) -> ast.Expression:
+        """Read an expression that is no lambda, as a guard in front of ``=>``."""
+        height, self.height = self.height, 0
+        self.enter()
+        found = self._binary(1)
+        if self.text == "|":
+            found = self._pipeline(found)
         self.nesting -= 1
         self.height = max(height, self.height + 1)
         return found
@@ -124,10 +124,14 @@ class Expressions(Patterns):
     def _signed(self) -> ast.Expression:
         token = self.take()
         number = self.tokens[self.index]
-        if number.value == INT_LIMIT and number.kind is TokenKind.INT and token.text == "-":
-            if self.texts[self.index + 1] != "**":
-                self.take()
-                return ast.Literal(token.line, token.column, -INT_LIMIT)
+        if (
+            number.value == INT_LIMIT
+            and number.kind is TokenKind.INT
+            and token.text == "-"
+            and self.texts[self.index + 1] != "**"
+        ):
+            self.take()
+            return ast.Literal(token.line, token.column, -INT_LIMIT)
         self.enter()
         operand = self._unary()
         self.nesting -= 1
@@ -279,7 +283,7 @@ class Expressions(Patterns):
             return self.expression()
         if text in ("interface", "macro", "foreign", "with"):
             self.fail(f"not supported yet: {text}", token)
-        self.fail_expected("an expression")
+        return self.fail_expected("an expression")
 
     def parenthesized(self) -> ast.Expression:
         self.expect("(")
@@ -379,9 +383,7 @@ class Expressions(Patterns):
         if token.kind is _NAME:
             self.take()
             required = ast.ParameterKind.REQUIRED
-            parameters = [
-                ast.Parameter(line, column, token.text, BUILTIN, None, required, None)
-            ]
+            parameters = [ast.Parameter(line, column, token.text, BUILTIN, None, required, None)]
         else:
             parameters = self.parameters()
         self.expect("=>")
@@ -390,7 +392,10 @@ class Expressions(Patterns):
             body = self.block()
         else:
             place = self.token
+            self.enter()
             body = [ast.Return(place.line, place.column, self.expression())]
+            self.nesting -= 1
+            self.height += 3
         function = ast.Function(line, column, "<lambda>", parameters, None, BUILTIN, body)
         return ast.Lambda(line, column, function)
 

@@ -55,7 +55,7 @@ class Patterns(Annotations):
             return self._object_pattern()
         if token.kind is TokenKind.NAME:
             return self._named_pattern()
-        self.fail_expected("a pattern")
+        return self.fail_expected("a pattern")
 
     def _named_pattern(self) -> ast.Pattern:
         token = self.take()

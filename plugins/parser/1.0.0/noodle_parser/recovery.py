@@ -68,9 +68,7 @@ class Recovery(Cursor):
             partner = partners.get(index)
             if partner is None:
                 index += 1
-            elif self.texts[index] != "{":
-                index = partner + 1
-            elif partner < here or self.brackets.braces_match:
+            elif self.texts[index] != "{" or partner < here or self.brackets.braces_match:
                 index = partner + 1
             else:
                 index += 1

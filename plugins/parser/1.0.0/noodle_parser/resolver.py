@@ -137,7 +137,5 @@ class Resolver(StatementNames):
         if name not in scope.own:
             self.scopes.declare(name, BindingKind.IMPORT)
         elif name not in scope.declared:
-            self.complain_of_place(
-                f'"{name}" is already declared in this block', node, len(name)
-            )
+            self.complain_of_place(f'"{name}" is already declared in this block', node, len(name))
         return self.pass_declaration(node, name, "import")

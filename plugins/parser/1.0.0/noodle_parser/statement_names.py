@@ -97,9 +97,7 @@ class StatementNames(ExpressionNames):
         scope = self.scopes.innermost
         before = scope.declared.get(name)
         if before is not None and (before != "var" or word != "var"):
-            self.complain_of_place(
-                f'"{name}" is already declared in this block', node, len(name)
-            )
+            self.complain_of_place(f'"{name}" is already declared in this block', node, len(name))
         scope.declared[name] = word
         return scope.own[name]
 

@@ -30,15 +30,15 @@ class Statements(Modules):
 
     def module(self) -> list[ast.Statement]:
         body: list[ast.Statement] = []
-        while self.kind is not TokenKind.END:
+        self._statements(body, 0)
+        while self.text == "}":
+            # It closes nothing.
+            self.start = self.index
+            try:
+                self.fail_expected("an expression")
+            except SyntaxProblem:
+                self.recover(self.index)
             self._statements(body, 0)
-            if self.kind is not TokenKind.END:
-                # A brace that closes nothing.
-                self.start = self.index
-                try:
-                    self.fail_expected("an expression")
-                except SyntaxProblem:
-                    self.recover(self.index)
         return body
 
     def block(self) -> list[ast.Statement]:
@@ -162,15 +162,13 @@ class Statements(Modules):
         if follower.kind is TokenKind.NAME and not follower.after_newline:
             return self.text == "error" or self.text in _LATER
         return (
-            follower.kind is TokenKind.STRING
-            and not follower.after_newline
-            and self.text in _LATER
+            follower.kind is TokenKind.STRING and not follower.after_newline and self.text in _LATER
         )
 
     def _word_statement(self, token: Token) -> ast.Statement:
-        if token.text == "error":
-            return self.class_declaration()
-        self.fail(f"not supported yet: {token.text}", token)
+        if token.text != "error":
+            self.fail(f"not supported yet: {token.text}", token)
+        return self.class_declaration()
 
     def _simple(self, token: Token) -> ast.Statement:
         """An expression, or one that something is assigned to."""
@@ -178,10 +176,13 @@ class Statements(Modules):
             return self._declared_name("=", self.take())
         target = self.expression()
         text = self.text
-        if text == "=" or text in _COMPOUND or text in _STEPS:
-            if self.follows_on_line() and isinstance(target, ast.Name | ast.Member | ast.Index):
-                if not (isinstance(target, ast.Name) and target.name == "self"):
-                    return self._assignment(target)
+        if (
+            (text == "=" or text in _COMPOUND or text in _STEPS)
+            and self.follows_on_line()
+            and isinstance(target, ast.Name | ast.Member | ast.Index)
+            and not (isinstance(target, ast.Name) and target.name == "self")
+        ):
+            return self._assignment(target)
         return ast.ExpressionStatement(token.line, token.column, target)
 
     def _assignment(self, target: ast.Name | ast.Member | ast.Index) -> ast.Statement:
@@ -264,9 +265,7 @@ class Statements(Modules):
         while True:
             keyword = self.take()
             condition = self.value()
-            branches.append(
-                ast.Branch(keyword.line, keyword.column, condition, self.block())
-            )
+            branches.append(ast.Branch(keyword.line, keyword.column, condition, self.block()))
             if self.text == "elif":
                 continue
             if self.text != "else":
@@ -382,7 +381,7 @@ class Statements(Modules):
         guard = None
         if self.text == "when":
             place = self.take()
-            guard = self.expression()
+            guard = self.operation()
         self.expect("=>")
         body: list[ast.Statement] = []
         result: ast.Expression | None = None
@@ -390,6 +389,7 @@ class Statements(Modules):
             body = self.block()
         else:
             self.statement(body)
-            if len(body) == 1 and isinstance(body[0], ast.ExpressionStatement):
-                result = body.pop().value
+            only = body[0] if len(body) == 1 else None
+            if isinstance(only, ast.ExpressionStatement):
+                body, result = [], only.value
         return ast.Arm(place.line, place.column, pattern, guard, body, result)

@@ -111,6 +111,8 @@ class Walk:
                 continue
             if name in BUILTIN_TYPES or name in self.grammar.skipped_names:
                 continue
+            # Nothing can be proved about it.
+            type_.names.clear()
             if name in LATER_TYPES:
                 self.complain(f"not supported yet: {name}", line, column, len(name))
                 continue
