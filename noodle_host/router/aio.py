@@ -175,11 +175,15 @@ class _Alarm:
 
     def _ring(self) -> None:
         if threading.get_ident() == self._thread:
-            self._finish()
+            finish = self._finish
         else:
-            # The loop may be closed by now: there is nobody left to tell.
-            with contextlib.suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(self._finish)
+            finish = self._finish_from_outside
+        # The loop may be closed by now: there is nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            finish()
+
+    def _finish_from_outside(self) -> None:
+        self.loop.call_soon_threadsafe(self._finish)
 
     def __enter__(self) -> _Alarm:
         return self

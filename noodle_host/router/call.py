@@ -89,20 +89,16 @@ class Call(Future[Any]):
             if self._lazy_condition is not None or self._wakes is not None:
                 self._announce()
         elif self._answered_at == position:
-            self.finish()
+            # Telling everybody was interrupted the first time.
+            if self._lazy_condition is not None:
+                with self._lazy_condition:
+                    self._notify_waiters()
+            self._announce()
         return True
 
     def fail(self, error: BaseException) -> None:
         """Settle with an error found on this side; ignored when settled already."""
         if self._settle(_FINISHED, error):
-            self._announce()
-
-    def finish(self) -> None:
-        """Tell again what came of it: the first time was interrupted."""
-        if self._state is not _PENDING:
-            if self._lazy_condition is not None:
-                with self._lazy_condition:
-                    self._notify_waiters()
             self._announce()
 
     def _settle(

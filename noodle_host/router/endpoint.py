@@ -70,11 +70,21 @@ class Connector(Protocol):
         """A seat's holder has written what the protocol does not allow."""
 
 
+class _Room:
+    """Room in a lane, as what a thread waits for."""
+
+    __slots__ = ("wakes",)
+
+    def __init__(self) -> None:
+        self.wakes = Wakes()
+
+
 class Link:
     """A channel to a seat, and the calls that are under way on it."""
 
     __slots__ = (
         "broken",
+        "claimed",
         "component",
         "deliveries",
         "end",
@@ -82,6 +92,8 @@ class Link:
         "owed",
         "paying",
         "pending",
+        "retired_seen",
+        "room",
         "seat",
         "sweep_at",
         "waits",
@@ -101,21 +113,18 @@ class Link:
         self.paying = threading.Lock()
         self.waits = False
         self.deliveries = 0
+        #: The slab under delivery: (offset of the payload) -> view.
+        self.claimed: dict[int, memoryview] = {}
+        #: Threads and loops that wait for room, and where the seat had retired to
+        #: when they were last woken.
+        self.room = _Room()
+        self.retired_seen = -1
         self.sweep_at = _MANY_CALLS
 
     @property
     def is_closed(self) -> bool:
         """Whether what is sent from now on will not be answered."""
         return self.broken is not None or self.end.closed
-
-
-class _Room:
-    """Room in a lane, as what a thread waits for."""
-
-    __slots__ = ("wakes",)
-
-    def __init__(self) -> None:
-        self.wakes = Wakes()
 
 
 class _Target:
@@ -150,7 +159,8 @@ class Endpoint:
         self._active: dict[Link, None] = {}
         # Links on which something is owed.
         self._indebted: dict[Link, None] = {}
-        self._room = _Room()
+        # Links on which somebody waits for room.
+        self._thirsty: dict[Link, None] = {}
         # Threads that run an event loop and are sending from it.
         self._unblocking: set[int] = set()
         self._closed = False
@@ -235,13 +245,14 @@ class Endpoint:
         self, component: str, key: str | bytes | int | None, wake: Callable[[], None]
     ) -> Callable[[], None]:
         """Call ``wake``, from the pump, when there may be room; return what ends that."""
-        outbox = self._link(component, 0 if key is None else codec.key_hash(key)).end.outbox
-        self._room.wakes.add(wake)
-        outbox.begin_waiting()
+        link = self._link(component, 0 if key is None else codec.key_hash(key))
+        link.room.wakes.add(wake)
+        self._thirsty[link] = None
+        link.end.outbox.begin_waiting()
 
         def stop() -> None:
-            self._room.wakes.remove(wake)
-            outbox.end_waiting()
+            link.room.wakes.remove(wake)
+            link.end.outbox.end_waiting()
 
         return stop
 
@@ -258,8 +269,7 @@ class Endpoint:
         if position >= 0:
             # Under the lock, so that the ring cannot be reused in between.
             with outbox.lock:
-                if outbox.writer.is_unretired(position):
-                    outbox.writer.memory.stamp(position, layout.WORD_MARK, layout.MARK_CANCELLED)
+                outbox.writer.take_back(position)
 
     # -- sending -----------------------------------------------------------
 
@@ -328,6 +338,7 @@ class Endpoint:
             # Replies that nobody waits for fill their lane too, and then the seat
             # takes no more: whoever waits for room reads them.
             self._active[link] = None
+            self._thirsty[link] = None
             if position < 0 and not link.is_closed:
                 position = outbox.send(kind, flags, call_id, method, hashed, deadline_ns, body)
             return position >= 0 or link.is_closed
@@ -347,7 +358,7 @@ class Endpoint:
                     until_ns = time.monotonic_ns() + int(NO_ROOM_CHECK_S * 1e9)
                     if deadline_ns:
                         until_ns = min(until_ns, deadline_ns)
-                    if self.pump.wait(sent, until_ns, self._room):
+                    if self.pump.wait(sent, until_ns, link.room):
                         break
                     if deadline_ns and time.monotonic_ns() >= deadline_ns:
                         raise late
@@ -442,9 +453,24 @@ class Endpoint:
         if self._indebted:
             for link in tuple(self._indebted):
                 self._pay(link)
-        if self._room.wakes:
-            self._room.wakes.wake_all()
+        if self._thirsty:
+            self._tell_of_room()
         return progressed
+
+    def _tell_of_room(self) -> None:
+        for link in tuple(self._thirsty):
+            wakes = link.room.wakes
+            if not wakes:
+                self._thirsty.pop(link, None)
+                if wakes:
+                    self._thirsty[link] = None
+                continue
+            # Only when there may be more of it: who is woken in vain comes here
+            # again, and two of them would wake each other for ever.
+            retired = link.end.outbox.writer.memory.retired
+            if retired != link.retired_seen:
+                link.retired_seen = retired
+                wakes.wake_all()
 
     def _deliver_from(self, link: Link) -> None:
         inbox = link.end.inbox
@@ -461,8 +487,11 @@ class Endpoint:
                     body = self._claim(link, record) if record[2] & layout.SLAB else record[11]
                     if waiter.on_record(record[0], record[1], body):
                         pending.pop(record[4], None)
+                    del body
                 elif (slab := inbox.slab(record)) is not None:
                     inbox.arena.free(slab[0])
+                if link.claimed:
+                    link.claimed.clear()
                 done = reader.position
                 count += 1
                 if not count % _BATCH:
@@ -470,42 +499,24 @@ class Endpoint:
         except (CorruptLaneError, CorruptError):
             raise
         except BaseException:
-            # A signal handler of this thread has raised; the reply may be
-            # another thread's. A finalizer that made a call may have delivered
-            # beyond, and then all is done.
+            # A signal handler of this thread has raised; the reply may be another
+            # thread's, so it is delivered again. But a finalizer that made a call
+            # may have delivered beyond, and then all is done.
             if link.deliveries == delivery:
-                self._take_up(link, done)
+                reader.position = done
             raise
         inbox.retire(reader.position)
 
-    def _take_up(self, link: Link, position: int) -> None:
-        """See that a record whose delivery was interrupted is delivered again."""
-        inbox = link.end.inbox
-        inbox.reader.position = position
-        record = inbox.reader.read()
-        if record is None:
-            return
-        slab = inbox.slab(record)
-        if slab is None or inbox.arena.is_unclaimed(slab[0]):
-            inbox.reader.position = position
-            return
-        # It was claimed and can be dropped at any time: it cannot be taken again.
-        waiter = link.pending.pop(record[4], None)
-        if waiter is not None:
-            waiter.fail(
-                CallError(
-                    f"the result of {waiter.method}() was lost: a signal handler raised "
-                    "in the thread that was fetching it",
-                    component=link.component,
-                )
-            )
-            waiter.finish()
-
     @staticmethod
     def _claim(link: Link, record: Record) -> memoryview:
-        slab = link.end.inbox.slab(record)
+        inbox = link.end.inbox
+        slab = inbox.slab(record)
         assert slab is not None
-        return link.end.inbox.arena.lease(*slab)
+        # Claimed already if its delivery was interrupted.
+        view = link.claimed.get(slab[0])
+        if view is None or not inbox.arena.is_leased(slab[0]):
+            view = inbox.arena.lease(*slab, link.claimed)
+        return view
 
     def _break(self, link: Link, error: Exception) -> None:
         """A peer wrote nonsense: nothing in its lane can be trusted any more."""
@@ -615,7 +626,8 @@ class Endpoint:
                 waiter.fail(error)
         self._active.pop(link, None)
         self._indebted.pop(link, None)
-        self._room.wakes.wake_all()
+        self._thirsty.pop(link, None)
+        link.room.wakes.wake_all()
         self.pump.rouse()
         self._let_go(link.end)
 

@@ -6,8 +6,8 @@ there; others wait for it, and one of them is promoted when it leaves. Only the
 pump's holder touches the reply lanes.
 
 Calls that no thread waits for (asyncio, callbacks) are *background*: while
-there are some and nobody pumps, the doorbell is left *armed*: ``sleeping`` is 1,
-and the lanes were looked at since, so that the next reply rings.
+there are some and nobody pumps, the doorbell is left *armed*: it says that this
+process sleeps, and the lanes were looked at since, so that the next reply rings.
 
 A signal handler may raise between any two steps of the main thread (Ctrl-C). The
 pump is then free again, whoever waits is told, and nobody's reply is lost.
@@ -203,14 +203,14 @@ class Pump:
     def _arm(self) -> bool:
         """Have the next reply ring; True if there is one already."""
         self._armed = True
-        self._bell.words[layout.BELL_SLEEPING] = 1
+        self._bell.fall_asleep()
         fence()
         return self._mailbox.has_mail()
 
     def _disarm(self) -> None:
         # Whoever holds the pump looks by itself: rings would only cost.
         self._armed = False
-        self._bell.words[layout.BELL_SLEEPING] = 0
+        self._bell.wake_up()
 
     def rouse(self) -> None:
         """Have the pump's holder look again: what it waits for was settled elsewhere."""

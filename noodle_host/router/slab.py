@@ -289,10 +289,9 @@ class ArenaReader:
         if offset not in self._leases:
             self._segment.words[((offset - BLOCK_HEADER_BYTES) >> 3) + _STATE] = _FREE
 
-    def is_unclaimed(self, offset: int) -> bool:
-        """Whether a payload was sent and no lease of it was ever made."""
-        state = self._segment.words[((offset - BLOCK_HEADER_BYTES) >> 3) + _STATE]
-        return state == _SENT and offset not in self._leases
+    def is_leased(self, offset: int) -> bool:
+        """Whether a lease of the payload is out."""
+        return offset in self._leases
 
     def free_held(self) -> None:
         """Free what a receiver kept that is dead by now.
@@ -316,8 +315,13 @@ class ArenaReader:
             at += size
         return True
 
-    def lease(self, offset: int, payload_bytes: int) -> memoryview:
+    def lease(
+        self, offset: int, payload_bytes: int, keep: dict[int, memoryview] | None = None
+    ) -> memoryview:
         """A read-only view that frees the block when all views of it are dropped.
+
+        ``keep[offset]`` is set to the view as well, before anything else is done:
+        if a signal handler raises, the payload is not gone with the view.
 
         Raises:
             CorruptError: the block is free, or ends outside the segment.
@@ -342,9 +346,11 @@ class ArenaReader:
             self._leases.pop(offset, None)
             words[state_word] = _FREE
 
+        held = _held(at)
+        if keep is not None:
+            keep[offset] = view
         # From here on the block is freed with the view, and not before: an
         # interrupt comes before both stores or after them.
-        held = _held(at)
         self._leases[offset] = weakref.ref(exporter, free)
         words[state_word] = held
         return view

@@ -88,10 +88,6 @@ class Inflow:
             self.ended = True
         self.wakes.wake_all()
 
-    def finish(self) -> None:
-        """Tell again what has come: the first time was interrupted."""
-        self.wakes.wake_all()
-
     def settled(self) -> bool:
         """Whether an item or the end is there."""
         return bool(self.items) or self.ended

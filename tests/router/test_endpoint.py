@@ -303,7 +303,7 @@ def test_results_that_are_not_fetched_hold_up_their_caller_and_nobody_else(
     assert 9 < len(calls) < 30
     fetched = [call.result() for call in calls if call.exception() is None]
     assert fetched == bodies[: len(fetched)]
-    assert len(fetched) == 9
+    assert len(fetched) >= 9
     del calls[:], fetched
     assert [rig.call("echo", body) for body in bodies] == bodies
 
@@ -475,7 +475,7 @@ def test_dropping_a_seat_reaches_a_thread_that_waits_for_room(rig: Any) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not rig.endpoint._room.wakes and not rig.bell.words[layout.BELL_SLEEPING]:
+    while not rig.bell.words[layout.BELL_SLEEPING]:
         pass
     rig.endpoint.drop(1, HostClosedError("stopped"))
     thread.join(5)

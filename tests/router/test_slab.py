@@ -122,6 +122,19 @@ def test_leasing_twice_frees_once_the_later_view_is_dropped(segment: Segment) ->
     assert writer.live_bytes == 0
 
 
+def test_a_view_that_is_kept_outlives_whoever_asked_for_it(segment: Segment) -> None:
+    writer, reader = pair(segment)
+    offset = writer.allocate(10)
+    kept: dict[int, memoryview] = {}
+    assert not reader.is_leased(offset)
+    reader.lease(offset, 10, kept)
+    assert reader.is_leased(offset)
+    assert writer.live_bytes > 0
+    kept.clear()
+    assert not reader.is_leased(offset)
+    assert writer.live_bytes == 0
+
+
 def test_a_free_block_cannot_be_leased(segment: Segment) -> None:
     writer, reader = pair(segment)
     offset = writer.allocate(10)
