@@ -21,7 +21,8 @@ from .corrupt import CorruptError
 from .pump import Wakes
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint, Link
+    from .endpoint import Endpoint
+    from .link import Link
 
 _log: Final = logging.getLogger("noodle_host.router")
 

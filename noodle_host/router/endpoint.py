@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
@@ -21,23 +20,16 @@ from .bell import Doorbell
 from .call import Call
 from .channel import ChannelEnd, Chunks
 from .corrupt import CorruptError
-from .lane import CorruptLaneError, Record
+from .lane import CorruptLaneError
+from .link import MANY_CALLS, Link, Pending
 from .native import LaneReader
-from .pump import Pump, Wakes
+from .pump import Pump
 from .route import RouteTable, Share, Spread, seat_of_key
 from .stream import Inflow, Stream
 
-# Records handled before the ring is given back, so that a fast peer never
-# waits for a slow reader.
-_BATCH: Final = 64
-# Records handled before the thread that pumps looks whether it has what it wants.
-_MOST_AT_ONCE: Final = 512
 NO_ROOM_CHECK_S: Final = 0.05
-# So many unanswered calls on a link before it is looked whether some are late.
-_MANY_CALLS: Final = 1024
 _NEVER_NS: Final = 1 << 63
 
-Pending = Call | Inflow
 T = TypeVar("T")
 
 
@@ -68,63 +60,6 @@ class Connector(Protocol):
 
     def report_corrupt(self, seat: int, what: str) -> None:
         """A seat's holder has written what the protocol does not allow."""
-
-
-class _Room:
-    """Room in a lane, as what a thread waits for."""
-
-    __slots__ = ("wakes",)
-
-    def __init__(self) -> None:
-        self.wakes = Wakes()
-
-
-class Link:
-    """A channel to a seat, and the calls that are under way on it."""
-
-    __slots__ = (
-        "broken",
-        "claimed",
-        "component",
-        "deliveries",
-        "end",
-        "lock",
-        "owed",
-        "paying",
-        "pending",
-        "retired_seen",
-        "room",
-        "seat",
-        "sweep_at",
-        "waits",
-    )
-
-    def __init__(self, component: str, seat: int, end: ChannelEnd) -> None:
-        self.component = component
-        self.seat = seat
-        self.end = end
-        self.pending: dict[int, Pending] = {}
-        #: Held for the few steps in which the outcome of a call is decided.
-        self.lock = threading.Lock()
-        #: Why nothing is sent on it any more.
-        self.broken: HostError | None = None
-        #: Credits and cancellations that wait for room: (kind, call id, method word).
-        self.owed: deque[tuple[int, int, int]] = deque()
-        self.paying = threading.Lock()
-        self.waits = False
-        self.deliveries = 0
-        #: The slab under delivery: (offset of the payload) -> view.
-        self.claimed: dict[int, memoryview] = {}
-        #: Threads and loops that wait for room, and where the seat had retired to
-        #: when they were last woken.
-        self.room = _Room()
-        self.retired_seen = -1
-        self.sweep_at = _MANY_CALLS
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether what is sent from now on will not be answered."""
-        return self.broken is not None or self.end.closed
 
 
 class _Target:
@@ -227,6 +162,8 @@ class Endpoint:
         link = self._link(component, hashed)
         number = codec.method_id(method)
         self._publish(link, layout.NOTIFY, flags, 0, number, hashed, deadline_ns, body, method)
+        if link.owed:
+            self._pay(link)
 
     def without_blocking(self, send: Callable[[], T]) -> T:
         """Call ``send``, which submits or streams, on a thread that must not wait for room.
@@ -373,7 +310,7 @@ class Endpoint:
         for pending in list(link.pending.values()):
             if isinstance(pending, Call):
                 pending.expire()
-        link.sweep_at = max(_MANY_CALLS, 2 * len(link.pending))
+        link.sweep_at = max(MANY_CALLS, 2 * len(link.pending))
 
     # -- what is owed to tasks ---------------------------------------------
 
@@ -399,31 +336,14 @@ class Endpoint:
 
     def _owe(self, inflow: Inflow, kind: int, word: int) -> None:
         inflow.link.owed.append((kind, inflow.call_id, word))
+        # The pump sees to it that it is paid.
+        self._indebted[inflow.link] = None
 
     def _pay(self, link: Link) -> None:
-        """Send what is owed as far as there is room; the pump tries again."""
-        outbox = link.end.outbox
-        while link.owed and link.paying.acquire(blocking=False):
-            try:
-                while link.owed and not link.is_closed:
-                    kind, call_id, word = link.owed[0]
-                    if outbox.send(kind, 0, call_id, word, 0, 0, b"") < 0:
-                        self._indebted[link] = None
-                        if link.waits:
-                            return
-                        link.waits = True
-                        outbox.begin_waiting()
-                        # There may be room since.
-                        continue
-                    link.owed.popleft()
-                if link.is_closed:
-                    link.owed.clear()
-                self._indebted.pop(link, None)
-                if link.waits:
-                    link.waits = False
-                    outbox.end_waiting()
-            finally:
-                link.paying.release()
+        if link.pay():
+            self._indebted.pop(link, None)
+            if link.owed:
+                self._indebted[link] = None
 
     # -- the mailbox that the pump moves -----------------------------------
 
@@ -443,7 +363,7 @@ class Endpoint:
             if link.end.inbox.reader.has_record():
                 progressed = True
                 try:
-                    self._deliver_from(link)
+                    link.deliver()
                 except (CorruptLaneError, CorruptError) as error:
                     self._break(link, error)
             if not link.pending:
@@ -471,52 +391,6 @@ class Endpoint:
             if retired != link.retired_seen:
                 link.retired_seen = retired
                 wakes.wake_all()
-
-    def _deliver_from(self, link: Link) -> None:
-        inbox = link.end.inbox
-        reader = inbox.reader
-        pending = link.pending
-        link.deliveries += 1
-        delivery = link.deliveries
-        done = reader.position
-        count = 0
-        try:
-            while count < _MOST_AT_ONCE and (record := reader.read()) is not None:
-                waiter = pending.get(record[4])
-                if waiter is not None:
-                    body = self._claim(link, record) if record[2] & layout.SLAB else record[11]
-                    if waiter.on_record(record[0], record[1], body):
-                        pending.pop(record[4], None)
-                    del body
-                elif (slab := inbox.slab(record)) is not None:
-                    inbox.arena.free(slab[0])
-                if link.claimed:
-                    link.claimed.clear()
-                done = reader.position
-                count += 1
-                if not count % _BATCH:
-                    inbox.retire(done)
-        except (CorruptLaneError, CorruptError):
-            raise
-        except BaseException:
-            # A signal handler of this thread has raised; the reply may be another
-            # thread's, so it is delivered again. But a finalizer that made a call
-            # may have delivered beyond, and then all is done.
-            if link.deliveries == delivery:
-                reader.position = done
-            raise
-        inbox.retire(reader.position)
-
-    @staticmethod
-    def _claim(link: Link, record: Record) -> memoryview:
-        inbox = link.end.inbox
-        slab = inbox.slab(record)
-        assert slab is not None
-        # Claimed already if its delivery was interrupted.
-        view = link.claimed.get(slab[0])
-        if view is None or not inbox.arena.is_leased(slab[0]):
-            view = inbox.arena.lease(*slab, link.claimed)
-        return view
 
     def _break(self, link: Link, error: Exception) -> None:
         """A peer wrote nonsense: nothing in its lane can be trusted any more."""

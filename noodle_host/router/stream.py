@@ -17,7 +17,8 @@ from .corrupt import CorruptError
 from .pump import Wakes
 
 if TYPE_CHECKING:
-    from .endpoint import Endpoint, Link
+    from .endpoint import Endpoint
+    from .link import Link
 
 #: How many items a task may be ahead of its consumer.
 WINDOW_ITEMS: Final = 64
