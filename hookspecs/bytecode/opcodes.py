@@ -108,6 +108,8 @@ class Opcode(IntEnum):
 
     END_INITIALIZER = 70  # leaves the function without a result
 
+    CALL_INNER_METHOD = 71  # as CALL_METHOD, inside a class: private members too
+
 
 class Comparison(IntEnum):
     """Operand ``a`` of COMPARE_OP."""
@@ -198,6 +200,7 @@ def _shapes() -> dict[Opcode, Shape]:
         o.JUMP_IF_GIVEN: Shape(k.TARGET, k.SLOT, 0, 0),
         o.CALL_NAMED: Shape(k.COUNT, k.NAME_LIST, -1, 1),
         o.CALL_METHOD: Shape(k.NAME, k.COUNT, -1, 1),
+        o.CALL_INNER_METHOD: Shape(k.NAME, k.COUNT, -1, 1),
         o.LOAD_SUPER: Shape(k.NAME, none, 2, 1),
         o.BUILD_SET: Shape(k.COUNT, none, -1, 1),
         o.LOAD_SLICE: Shape(none, none, 3, 1),

@@ -22,7 +22,7 @@ def stack_effect(instruction: Instruction, module: Module) -> tuple[int, int]:
         match opcode:
             case Opcode.CALL_FUNCTION | Opcode.CALL_NAMED:
                 pops = a + 1
-            case Opcode.CALL_METHOD:
+            case Opcode.CALL_METHOD | Opcode.CALL_INNER_METHOD:
                 pops = b + 1
             case Opcode.BUILD_DICT:
                 pops = 2 * a
