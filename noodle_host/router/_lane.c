@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdalign.h>
@@ -274,6 +275,20 @@ static PyType_Spec memory_spec = {
     .slots = memory_slots,
 };
 
+/* A bell's descriptor, -1 if it is closed, -2 for an error. Only the object knows,
+ * and while the GIL is held it stays true. */
+static int descriptor(PyObject *bell)
+{
+    PyObject *fd = PyObject_GetAttrString(bell, "fd");
+    if (!fd)
+        return -2;
+    long number = PyLong_AsLong(fd);
+    Py_DECREF(fd);
+    if (number == -1 && PyErr_Occurred())
+        return -2;
+    return number < 0 || number > INT_MAX ? -1 : (int)number;
+}
+
 /* Both ends begin alike. */
 typedef struct {
     PyObject_HEAD
@@ -324,11 +339,15 @@ static int ring_if_asleep(End *self)
     uint64_t sleep = self->peer_words ? load(self->peer_words + BELL_SLEEPING) : 0;
     if (!sleep || (sleep == self->rung && sleep != ANY_SLEEP))
         return 0;
-    /* Through the object: only it knows whether its descriptor is still open. */
-    PyObject *result = PyObject_CallMethod(self->peer, "ring", NULL);
-    if (!result)
+    int fd = descriptor(self->peer);
+    if (fd == -2)
         return -1;
-    Py_DECREF(result);
+    /* A full counter (EAGAIN) means that it is rung already. */
+    uint64_t one = 1;
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0 && errno != EAGAIN) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
     self->rung = sleep;
     return 0;
 }
@@ -805,6 +824,10 @@ enum {
     CONTENDED = 500000,
     /* Every so many waits one spin finds out whether it pays again. */
     PROBE_EVERY = 16,
+    /* Two that answer each other at once, on one core, should not share it. */
+    SHORT_SLEEP = 100000,
+    SHORT_WORK = 50000,
+    PART_AFTER = 128,
     MOST_WATCHED = 64,
     MOST_FDS = 4,
 };
@@ -818,8 +841,8 @@ typedef struct {
     int others;
     int one_core;
     int contended; /* the GIL came back late the last time */
-    unsigned misses;
-    int64_t budget;
+    unsigned misses, short_sleeps;
+    int64_t budget, woke;
 } Sleeper;
 
 static PyObject *sleeper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -889,6 +912,39 @@ static void take_gil(Sleeper *self, PyThreadState *thread)
     self->contended = now_ns() - before > CONTENDED;
 }
 
+/* Whether fewer threads want to run than there are cores: this one, its peer, and
+ * others. One look costs as much as waking somebody up. */
+static int has_idle_core(int cores)
+{
+    char text[64] = "";
+    FILE *file = fopen("/proc/loadavg", "re");
+    if (!file)
+        return 0;
+    int running = cores + 1;
+    if (fgets(text, sizeof text, file) && sscanf(text, "%*s %*s %*s %d/", &running) != 1)
+        running = cores + 1;
+    fclose(file);
+    return running <= cores;
+}
+
+/* The scheduler keeps two that wake each other on one core, and leaves another one
+ * idle; both then sleep for every message, which costs several times the message.
+ * Move this thread; its affinity is as before afterwards. */
+static int leave_core(void)
+{
+    cpu_set_t allowed, others;
+    int core = sched_getcpu();
+    if (core < 0 || sched_getaffinity(0, sizeof allowed, &allowed) ||
+        !has_idle_core(CPU_COUNT(&allowed)))
+        return 0;
+    others = allowed;
+    CPU_CLR(core, &others);
+    if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others))
+        return 0;
+    sched_setaffinity(0, sizeof allowed, &allowed);
+    return sched_getcpu() != core;
+}
+
 static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
 {
     PyTypeObject *reader_type = state_of(self)->reader_type;
@@ -913,6 +969,12 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
         elsewhere |= reader->core != core;
         if (count < MOST_WATCHED)
             words[count++] = at;
+    }
+    if (count && !elsewhere && self->short_sleeps >= PART_AFTER) {
+        self->short_sleeps = 0;
+        elsewhere = leave_core();
+        if (elsewhere)
+            self->budget = MAX_SPIN;
     }
     int found = 0;
     int64_t budget = self->contended ? CONTENDED_SPIN : self->budget;
@@ -939,15 +1001,13 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
     return PyBool_FromLong(found);
 }
 
-/* 1: the bell is rung; 0: not; -1: error set. */
+enum { RUNG = 1, OTHER = 2 };
+
+/* What is ready; -1: error set. */
 static int block(Sleeper *self, double timeout_s)
 {
-    PyObject *fd = PyObject_GetAttrString(self->bell, "fd");
-    if (!fd)
-        return -1;
-    struct pollfd polled[MOST_FDS] = {{.fd = (int)PyLong_AsLong(fd), .events = POLLIN}};
-    Py_DECREF(fd);
-    if (PyErr_Occurred())
+    struct pollfd polled[MOST_FDS] = {{.fd = descriptor(self->bell), .events = POLLIN}};
+    if (polled[0].fd == -2)
         return -1;
     for (int i = 0; i < self->others; i++)
         polled[i + 1] = (struct pollfd){.fd = self->other_fds[i], .events = POLLIN};
@@ -967,7 +1027,23 @@ static int block(Sleeper *self, double timeout_s)
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
-    return polled[0].revents & POLLIN ? 1 : 0;
+    int result = polled[0].revents & POLLIN ? RUNG : 0;
+    for (int i = 0; i < self->others; i++)
+        if (polled[i + 1].revents)
+            result |= OTHER;
+    return result;
+}
+
+/* Take the rings so far. What rings from here on ends the next sleep. */
+static int drain(Sleeper *self)
+{
+    int fd = descriptor(self->bell);
+    uint64_t rings;
+    if (fd >= 0 && read(fd, &rings, sizeof rings) < 0 && errno != EAGAIN) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return fd == -2 ? -1 : 0;
 }
 
 static PyObject *sleeper_sleep(Sleeper *self, PyObject *const *args, Py_ssize_t count)
@@ -977,20 +1053,24 @@ static PyObject *sleeper_sleep(Sleeper *self, PyObject *const *args, Py_ssize_t 
     double timeout_s = PyFloat_AsDouble(args[1]);
     if (timeout_s == -1 && PyErr_Occurred())
         return NULL;
-    store(self->words + BELL_SLEEPING, (uint64_t)now_ns());
+    int64_t start = now_ns();
+    store(self->words + BELL_SLEEPING, (uint64_t)start);
     fence();
-    int rung = -1;
+    int found = -1;
     PyObject *mail = PyObject_CallNoArgs(args[0]);
     if (mail) {
         int ready = PyObject_IsTrue(mail);
         Py_DECREF(mail);
-        rung = ready ? (ready < 0 ? -1 : 0) : block(self, timeout_s);
+        found = ready ? (ready < 0 ? -1 : 0) : block(self, timeout_s);
     }
     store(self->words + BELL_SLEEPING, 0);
-    if (rung < 0)
+    if (found < 0 || (found & RUNG && drain(self)))
         return NULL;
-    /* What rings from here on ends the next sleep, which then looks again. */
-    return rung ? PyObject_CallMethod(self->bell, "drain", NULL) : Py_NewRef(Py_None);
+    int64_t end = now_ns();
+    self->short_sleeps =
+        start - self->woke < SHORT_WORK && end - start < SHORT_SLEEP ? self->short_sleeps + 1 : 0;
+    self->woke = end;
+    return PyBool_FromLong(found & OTHER);
 }
 
 static PyObject *sleeper_get_bell(Sleeper *self, void *unused) { return Py_NewRef(self->bell); }

@@ -13,7 +13,6 @@ the sleeper awake, or follows the fence of a sleep with another number.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import threading
@@ -85,16 +84,20 @@ class Doorbell:
         if fd < 0:
             # Closed: nobody will sleep on it again.
             return
-        # A full counter (EAGAIN) means that it is rung already.
-        with contextlib.suppress(BlockingIOError):
+        try:
             os.eventfd_write(fd, 1)
+        except BlockingIOError:
+            # The counter is full: it is rung already.
+            return
 
     def drain(self) -> None:
         """Take the rings so far; the owner must look at its lanes after it."""
         fd = self.fd
         if fd >= 0:
-            with contextlib.suppress(BlockingIOError):
+            try:
                 os.eventfd_read(fd)
+            except BlockingIOError:
+                return
 
     def close(self) -> None:
         if self.fd >= 0:
@@ -115,11 +118,12 @@ class Sleeper:
     ``other_fds`` end a sleep too.
     """
 
-    __slots__ = ("_budget_ns", "_misses", "_one_core", "_poll", "bell")
+    __slots__ = ("_bell_fd", "_budget_ns", "_misses", "_one_core", "_poll", "bell")
 
     def __init__(self, bell: Doorbell, *other_fds: int) -> None:
         self.bell = bell
         self._poll = select.poll()
+        self._bell_fd = bell.fd
         self._poll.register(bell.fd, select.POLLIN)
         for fd in other_fds:
             self._poll.register(fd, select.POLLIN)
@@ -151,15 +155,18 @@ class Sleeper:
             self._budget_ns = 0
         return False
 
-    def sleep(self, has_mail: Callable[[], object], timeout_s: float) -> None:
+    def sleep(self, has_mail: Callable[[], object], timeout_s: float) -> bool:
         """Block until there may be mail, at most ``timeout_s`` seconds.
 
-        Returns early for any reason; the caller looks at its lanes again.
+        Returns early for any reason; the caller looks at its lanes again. True
+        if one of the other descriptors is ready.
         """
+        ready: list[tuple[int, int]] = []
         self.bell.fall_asleep()
         try:
             if not has_mail():
-                self._poll.poll(max(0, min(timeout_s, 3600.0)) * 1000)
+                ready = self._poll.poll(max(0, min(timeout_s, 3600.0)) * 1000)
         finally:
             self.bell.wake_up()
         self.bell.drain()
+        return any(fd != self._bell_fd for fd, _ in ready)

@@ -140,8 +140,8 @@ class Worker:
                 looked = True
                 continue
             looked = False
-            sleeper.sleep(ready, _LONGEST_SLEEP_S)
-            self._take_orders()
+            if sleeper.sleep(ready, _LONGEST_SLEEP_S):
+                self._take_orders()
 
     # -- orders ------------------------------------------------------------
 
