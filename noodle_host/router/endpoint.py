@@ -91,7 +91,7 @@ class Endpoint:
         self._targets: dict[str, _Target] = {}
         self._links: dict[int, Link] = {}
         # Links with calls under way; a dict, because its steps are atomic.
-        self._active: dict[Link, None] = {}
+        self._active: dict[LaneReader, Link] = {}
         # Links on which something is owed.
         self._indebted: dict[Link, None] = {}
         # Links on which somebody waits for room.
@@ -224,7 +224,7 @@ class Endpoint:
         if not 0 <= deadline_ns < _NEVER_NS:
             deadline_ns = pending.deadline_ns = 0 if deadline_ns > 0 else 1
         link.pending[call_id] = pending
-        self._active[link] = None
+        self._active[link.reader] = link
         method = codec.method_id(pending.method)
         try:
             position = link.end.outbox.send(kind, flags, call_id, method, hashed, deadline_ns, body)
@@ -274,7 +274,7 @@ class Endpoint:
             nonlocal position
             # Replies that nobody waits for fill their lane too, and then the seat
             # takes no more: whoever waits for room reads them.
-            self._active[link] = None
+            self._active[link.reader] = link
             self._thirsty[link] = None
             if position < 0 and not link.is_closed:
                 position = outbox.send(kind, flags, call_id, method, hashed, deadline_ns, body)
@@ -352,24 +352,24 @@ class Endpoint:
         self.pump.nudge()
 
     def has_mail(self) -> bool:
-        return any(link.end.inbox.reader.has_record() for link in tuple(self._active))
+        return any(reader.has_record() for reader in tuple(self._active))
 
-    def watched(self) -> list[LaneReader]:
-        return [link.end.inbox.reader for link in tuple(self._active)]
+    def watched(self) -> tuple[LaneReader, ...]:
+        return tuple(self._active)
 
     def deliver(self) -> bool:
         progressed = False
-        for link in tuple(self._active):
-            if link.end.inbox.reader.has_record():
+        for reader, link in tuple(self._active.items()):
+            try:
+                if link.deliver():
+                    progressed = True
+            except (CorruptLaneError, CorruptError) as error:
                 progressed = True
-                try:
-                    link.deliver()
-                except (CorruptLaneError, CorruptError) as error:
-                    self._break(link, error)
+                self._break(link, error)
             if not link.pending:
-                self._active.pop(link, None)
+                self._active.pop(reader, None)
                 if link.pending:
-                    self._active[link] = None
+                    self._active[reader] = link
         if self._indebted:
             for link in tuple(self._indebted):
                 self._pay(link)
@@ -498,7 +498,7 @@ class Endpoint:
             waiter = link.pending.pop(call_id, None)
             if waiter is not None:
                 waiter.fail(error)
-        self._active.pop(link, None)
+        self._active.pop(link.reader, None)
         self._indebted.pop(link, None)
         self._thirsty.pop(link, None)
         link.room.wakes.wake_all()

@@ -6,7 +6,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from . import layout
 from .channel import ChannelEnd
 from .corrupt import CorruptError
 from .lane import CorruptLaneError, Record
@@ -22,9 +21,6 @@ Pending: TypeAlias = "Call | Inflow"
 
 #: So many unanswered calls before it is looked whether some are late.
 MANY_CALLS: Final = 1024
-# Records handled before the ring is given back, so that a fast peer never
-# waits for a slow reader.
-_BATCH: Final = 64
 # Records handled before the thread that pumps looks whether it has what it wants.
 _MOST_AT_ONCE: Final = 512
 
@@ -43,7 +39,6 @@ class Link:
 
     __slots__ = (
         "_claimed",
-        "_deliveries",
         "_is_waiting",
         "_paying",
         "broken",
@@ -52,6 +47,7 @@ class Link:
         "lock",
         "owed",
         "pending",
+        "reader",
         "retired_seen",
         "room",
         "seat",
@@ -62,6 +58,7 @@ class Link:
         self.component = component
         self.seat = seat
         self.end = end
+        self.reader = end.inbox.reader
         #: Call id -> who waits for the replies.
         self.pending: dict[int, Pending] = {}
         #: Held for the few steps in which the outcome of a call is decided.
@@ -77,7 +74,6 @@ class Link:
         self.sweep_at = MANY_CALLS
         self._paying = threading.Lock()
         self._is_waiting = False
-        self._deliveries = 0
         # The slab under delivery: offset of the payload -> view.
         self._claimed: dict[int, memoryview] = {}
 
@@ -112,45 +108,38 @@ class Link:
                 self._paying.release()
         return True
 
-    def deliver(self) -> None:
+    def deliver(self) -> int:
         """Read replies and hand them to who waits for them; the pump's holder calls it.
+
+        Returns how many there were. A reply whose delivery a signal handler
+        interrupts, which may be another thread's, is delivered again.
 
         Raises:
             CorruptLaneError, CorruptError: the seat does not keep to the protocol.
         """
-        inbox = self.end.inbox
-        reader = inbox.reader
-        pending = self.pending
-        self._deliveries += 1
-        delivery = self._deliveries
-        done = reader.position
-        count = 0
+        return self.reader.dispatch(self.pending, self._take_slab, _MOST_AT_ONCE)
+
+    def _take_slab(self, record: Record) -> None:
+        reader = self.reader
+        after = reader.position
         try:
-            while count < _MOST_AT_ONCE and (record := reader.read()) is not None:
-                waiter = pending.get(record[4])
-                if waiter is not None:
-                    body = self._claim(record) if record[2] & layout.SLAB else record[11]
-                    if waiter.on_record(record[0], record[1], body):
-                        pending.pop(record[4], None)
-                    del body
-                elif (slab := inbox.slab(record)) is not None:
-                    inbox.arena.free(slab[0])
-                if self._claimed:
-                    self._claimed.clear()
-                done = reader.position
-                count += 1
-                if not count % _BATCH:
-                    inbox.retire(done)
+            waiter = self.pending.get(record[4])
+            if waiter is None:
+                inbox = self.end.inbox
+                slab = inbox.slab(record)
+                assert slab is not None
+                inbox.arena.free(slab[0])
+            elif waiter.on_record(record[0], record[1], self._claim(record)):
+                self.pending.pop(record[4], None)
+            self._claimed.clear()
         except (CorruptLaneError, CorruptError):
             raise
         except BaseException:
-            # A signal handler of this thread has raised; the reply may be another
-            # thread's, so it is delivered again. But a finalizer that made a call
-            # may have delivered beyond, and then all is done.
-            if self._deliveries == delivery:
-                reader.position = done
+            # A finalizer that made a call may have delivered beyond, and then
+            # all is done.
+            if reader.position == after:
+                reader.position = record[0]
             raise
-        inbox.retire(reader.position)
 
     def _claim(self, record: Record) -> memoryview:
         inbox = self.end.inbox

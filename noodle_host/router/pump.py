@@ -15,6 +15,7 @@ pump is then free again, whoever waits is told, and nobody's reply is lost.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections import deque
@@ -124,7 +125,7 @@ class Pump:
             try:
                 while not done():
                     tried = True
-                    if role.acquire(blocking=False):
+                    if role.acquire(False):
                         return self._run(done, deadline_ns)
                     tried = False
                     if waiter is None:
@@ -167,17 +168,14 @@ class Pump:
 
     def _run(self, done: Callable[[], object], deadline_ns: int) -> bool:
         mailbox = self._mailbox
-
-        def ready() -> object:
-            return mailbox.has_mail() or done()
-
         if self._armed:
             self._disarm()
         while True:
+            has_mail = self._sleeper.spin(mailbox.watched())
             mailbox.deliver()
             if done():
                 return True
-            if self._sleeper.spin(mailbox.watched()):
+            if has_mail:
                 continue
             timeout_s = MAX_SLEEP_S
             if deadline_ns:
@@ -185,7 +183,10 @@ class Pump:
                 if left_ns <= 0:
                     return False
                 timeout_s = min(timeout_s, left_ns / 1e9)
-            self._sleeper.sleep(ready, timeout_s)
+            self._sleeper.sleep(functools.partial(self._is_ready, done), timeout_s)
+
+    def _is_ready(self, done: Callable[[], object]) -> object:
+        return self._mailbox.has_mail() or done()
 
     def _pass_on(self) -> bool:
         """The pump is free: see that somebody looks at the lanes from now on.
