@@ -1,0 +1,358 @@
+"""Statements, and every way out of loops and ``try``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hookspecs import ast
+from hookspecs.bytecode import Opcode, SlotKind, Use
+
+from .assembler import Label, Region
+from .patterns import Patterns
+from .unit import Guard, Loop
+from .variables import Home
+
+
+class Statements(Patterns):
+    """The part that generates statements; each leaves the stack as it was."""
+
+    #: What ``return`` checks its value against.
+    returns: ast.Type | None = None
+
+    def class_value(self, node: ast.ClassDeclaration) -> None:
+        """See :class:`.declarations.Declarations`."""
+        raise NotImplementedError
+
+    def declaration(self, node: ast.Statement) -> None:
+        """See :class:`.declarations.Declarations`."""
+        raise NotImplementedError
+
+    def statements(self, body: list[ast.Statement]) -> None:
+        if not body:
+            return
+        self.at(body[0])
+        self.new_cells(id(body))
+        for statement in body:
+            if isinstance(statement, ast.FunctionDeclaration):
+                self.at(statement.function)
+                self.function(statement.function)
+                self.store(statement.binding)
+        for statement in body:
+            self.statement(statement)
+
+    def statement(self, node: ast.Statement) -> None:
+        method: Callable[[ast.Statement], None] | None
+        method = getattr(self, f"_{type(node).__name__}", None)
+        if method is None:
+            self.declaration(node)
+        else:
+            method(node)
+
+    # -- values and variables ----------------------------------------------
+
+    def _ExpressionStatement(self, node: ast.ExpressionStatement) -> None:  # noqa: N802
+        self.expression(node.value)
+        self.code.emit(Opcode.POP_TOP)
+
+    def _FunctionDeclaration(self, node: ast.FunctionDeclaration) -> None:  # noqa: N802
+        """It has its value from the beginning of the block."""
+
+    def _Declare(self, node: ast.Declare) -> None:  # noqa: N802
+        if node.value is None:
+            self.at(node)
+            self.constant(None)
+        else:
+            self.expression(node.value)
+        self.at(node)
+        self.store(node.binding)
+
+    def _Assign(self, node: ast.Assign) -> None:  # noqa: N802
+        target = node.target
+        if isinstance(target, ast.Name):
+            self.expression(node.value)
+            self.at(node)
+            self.store(target.binding)
+            return
+        self.expression(target.object)
+        if isinstance(target, ast.Index):
+            self.expression(target.index)
+        self.expression(node.value)
+        self._store_in(target)
+
+    def _store_in(self, target: ast.Member | ast.Index) -> None:
+        self.at(target)
+        if isinstance(target, ast.Index):
+            self.code.emit(Opcode.STORE_INDEX)
+        else:
+            self.code.emit(Opcode.STORE_ATTR, self.tables.name(target.name), int(self.is_inner))
+
+    def _CompoundAssign(self, node: ast.CompoundAssign) -> None:  # noqa: N802
+        target = node.target
+        if isinstance(target, ast.Name):
+            self.expression(target)
+        elif isinstance(target, ast.Index):
+            self.expression(target.object)
+            self.expression(target.index)
+            self.code.emit(Opcode.DUP_TOP_TWO)
+            self.at(target)
+            self.code.emit(Opcode.LOAD_INDEX)
+        else:
+            self.expression(target.object)
+            self.code.emit(Opcode.DUP_TOP)
+            self.at(target)
+            self.code.emit(Opcode.LOAD_ATTR, self.tables.name(target.name), int(self.is_inner))
+        self.expression(node.value)
+        self.at(node)
+        self.operator(node.operator)
+        if isinstance(target, ast.Name):
+            self.store(target.binding)
+        else:
+            self._store_in(target)
+
+    def _Unpack(self, node: ast.Unpack) -> None:  # noqa: N802
+        self.expression(node.value)
+        self.at(node)
+        has_rest = int(node.rest is not None)
+        if node.form == "list":
+            self.code.emit(Opcode.UNPACK_LIST, len(node.targets), has_rest)
+        else:
+            keys = [target.key or target.name for target in node.targets]
+            self.code.emit(Opcode.UNPACK_OBJECT, self.tables.name_list(keys), has_rest)
+        for target in [*node.targets, *([node.rest] if node.rest is not None else [])]:
+            self.at(target)
+            self.store(target.binding)
+
+    # -- branches and loops ------------------------------------------------
+
+    def _Block(self, node: ast.Block) -> None:  # noqa: N802
+        self.statements(node.body)
+
+    def _If(self, node: ast.If) -> None:  # noqa: N802
+        end = Label()
+        for position, branch in enumerate(node.branches):
+            following = Label()
+            self.unless(branch.condition, following, branch)
+            self.statements(branch.body)
+            is_last = position == len(node.branches) - 1 and node.otherwise is None
+            if not is_last:
+                self.code.jump(Opcode.JUMP_ABSOLUTE, end)
+            self.code.place(following)
+        if node.otherwise is not None:
+            self.statements(node.otherwise)
+        self.code.place(end)
+
+    def _loop(self, loop: Loop, body: list[ast.Statement]) -> None:
+        self.surroundings.append(loop)
+        self.statements(body)
+        self.surroundings.pop()
+
+    def _new_loop(self) -> Loop:
+        return Loop(Label(), Label(), self.code.depth)
+
+    def _While(self, node: ast.While) -> None:  # noqa: N802
+        # The condition stands behind the body: one jump a round.
+        loop, start = self._new_loop(), Label()
+        self.at(node)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, loop.next)
+        if not loop.next.users:
+            return
+        self._place_start(start, loop)
+        self._loop(loop, node.body)
+        self.code.place(loop.next)
+        self.when(node.condition, start, node)
+        self.code.place(loop.leave)
+
+    def _place_start(self, start: Label, loop: Loop) -> None:
+        self.code.place(start)
+        start.depth = self.code.depth = loop.depth
+        self.code.is_reachable = True
+
+    def _DoWhile(self, node: ast.DoWhile) -> None:  # noqa: N802
+        loop, start = self._new_loop(), Label()
+        if not self.code.is_reachable:
+            return
+        self.code.place(start)
+        self._loop(loop, node.body)
+        self.code.place(loop.next)
+        self.when(node.condition, start, node)
+        self.code.place(loop.leave)
+
+    def _For(self, node: ast.For) -> None:  # noqa: N802
+        loop, start, test = self._new_loop(), Label(), Label()
+        self.at(node)
+        self.new_cells(id(node))
+        if node.initial is not None:
+            self.statement(node.initial)
+        self.at(node)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, test)
+        if not test.users:
+            return
+        self._place_start(start, loop)
+        self._loop(loop, node.body)
+        self.code.place(loop.next)
+        self.at(node)
+        for binding in self.shared.variables.cells_of_block.get(id(node), ()):
+            self.code.emit(Opcode.COPY_CELL, self.slot_of(binding))
+        if node.step is not None:
+            self.statement(node.step)
+        self.code.place(test)
+        if node.condition is None:
+            self.code.jump(Opcode.JUMP_ABSOLUTE, start)
+        else:
+            self.when(node.condition, start, node)
+        self.code.place(loop.leave)
+
+    def _ForIn(self, node: ast.ForIn) -> None:  # noqa: N802
+        loop = self._new_loop()
+        iterator = self.code.slot("", SlotKind.ITERATOR)
+        iterable = node.iterable
+        if self.is_range(iterable) and len(node.names) == 1:
+            assert isinstance(iterable, ast.Call)
+            for argument in iterable.arguments:
+                self.expression(argument.value)
+            self.at(iterable)
+            self.code.emit(Opcode.GET_RANGE, iterator, len(iterable.arguments))
+        else:
+            self.expression(iterable)
+            self.at(node)
+            pairs = len(node.names) == 2
+            self.code.emit(Opcode.GET_PAIRS if pairs else Opcode.GET_ITER, iterator)
+        if not self.code.is_reachable:
+            return
+        self.code.place(loop.next)
+        self.at(node)
+        self.code.jump(Opcode.FOR_ITER, loop.leave, iterator)
+        if len(node.names) == 2:
+            self.code.emit(Opcode.UNPACK_LIST, 2)
+        for name in node.names:
+            self.at(name)
+            self.bind(name.binding)
+        self._loop(loop, node.body)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, loop.next)
+        self.code.place(loop.leave)
+
+    # -- ways out ----------------------------------------------------------
+
+    def _Break(self, node: ast.Break) -> None:  # noqa: N802
+        self._leave_loop(node, lambda loop: loop.leave)
+
+    def _Continue(self, node: ast.Continue) -> None:  # noqa: N802
+        self._leave_loop(node, lambda loop: loop.next)
+
+    def _leave_loop(self, node: ast.Node, label: Callable[[Loop], Label]) -> None:
+        self.at(node)
+        position = max(
+            index for index, item in enumerate(self.surroundings) if isinstance(item, Loop)
+        )
+        loop = self.surroundings[position]
+        assert isinstance(loop, Loop)
+        left = self._unwind(position + 1)
+        self.at(node)
+        depth = self.code.depth
+        if self.code.is_reachable:
+            for _ in range(depth - loop.depth):
+                self.code.emit(Opcode.POP_TOP)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, label(loop))
+        self._rewind(left)
+
+    def _Return(self, node: ast.Return) -> None:  # noqa: N802
+        if node.value is None:
+            self.at(node)
+            self.constant(None)
+        else:
+            self.expression(node.value)
+        self.at(node)
+        check = self.tables.type(self.returns)
+        if check >= 0:
+            self.code.emit(Opcode.CHECK_TYPE, check)
+        left = self._unwind(0)
+        self.at(node)
+        self.code.emit(Opcode.RETURN_VALUE)
+        self._rewind(left)
+
+    def _unwind(self, position: int) -> list[Loop | Guard]:
+        """Execute what the guards from ``position`` on ask for, the innermost first.
+
+        Their regions are closed meanwhile: what fails on the way out belongs to
+        the guards outside. Returns what :meth:`_rewind` puts back.
+        """
+        left = self.surroundings[position:]
+        for item in reversed(left):
+            self.surroundings.pop()
+            if isinstance(item, Guard):
+                for region in item.regions:
+                    self.code.close(region)
+                if item.final is not None:
+                    self.statements(item.final)
+        return left
+
+    def _rewind(self, left: list[Loop | Guard]) -> None:
+        for item in left:
+            if isinstance(item, Guard):
+                for region in item.regions:
+                    self.code.open(region)
+        self.surroundings += left
+
+    # -- errors ------------------------------------------------------------
+
+    def _Throw(self, node: ast.Throw) -> None:  # noqa: N802
+        self.expression(node.value)
+        self.at(node)
+        self.code.emit(Opcode.THROW)
+
+    def _Try(self, node: ast.Try) -> None:  # noqa: N802
+        if not self.code.is_reachable:
+            return
+        depth = self.code.depth
+        end = Label()
+        whole = Region(depth)
+        outer = Guard([whole], node.final)
+        if node.final is not None:
+            self.code.open(whole)
+            self.surroundings.append(outer)
+        if node.catches:
+            body = Region(depth)
+            self.code.open(body)
+            self.surroundings.append(Guard([body]))
+            self.statements(node.body)
+            self.surroundings.pop()
+            self.code.close(body)
+            normal = Label()
+            self.code.jump(Opcode.JUMP_ABSOLUTE, normal)
+            self.code.handle(body)
+            self._catches(node.catches, normal)
+            self.code.place(normal)
+        else:
+            self.statements(node.body)
+        if node.final is None:
+            return
+        self.surroundings.pop()
+        self.code.close(whole)
+        self.statements(node.final)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, end)
+        self.code.handle(whole)
+        self.statements(node.final)
+        self.code.emit(Opcode.RETHROW)
+        self.code.place(end)
+
+    def _catches(self, catches: list[ast.Catch], normal: Label) -> None:
+        """The error is on the stack; each clause goes on to ``normal``."""
+        if not self.code.is_reachable:
+            return
+        for catch in catches:
+            following = Label()
+            self.at(catch)
+            if catch.type is not None:
+                self.code.emit(Opcode.DUP_TOP)
+                self.expression(catch.type)
+                self.at(catch)
+                self.code.emit(Opcode.CATCH_MATCH)
+                self.code.jump(Opcode.POP_JUMP_IF_FALSE, following, Use.CONDITION)
+            self.bind(catch.binding)
+            self.statements(catch.body)
+            self.code.jump(Opcode.JUMP_ABSOLUTE, normal)
+            self.code.place(following)
+        self.code.emit(Opcode.RETHROW)
+
+    def is_own_cell(self, binding: int) -> bool:
+        return self.shared.variables.homes[binding] is Home.CELL
