@@ -42,6 +42,8 @@ enum {
     LANE_CONTROL_WORDS = 16,
     BELL_SLEEPING = 0,
     ANY_SLEEP = 1,
+    BELL_CORE = 1,
+    BELL_WORDS = 2, /* that are used here */
     RETIRE_EVERY = 64, /* as in lane.py */
 };
 
@@ -316,7 +318,7 @@ static int end_init(End *self, PyObject *memory, PyObject *peer)
     Py_DECREF(words);
     if (failed)
         return -1;
-    if (self->peer_buffer.len < 8) {
+    if (self->peer_buffer.len < 8 * BELL_WORDS) {
         PyErr_SetString(PyExc_ValueError, "a bell has words");
         return -1;
     }
@@ -822,12 +824,17 @@ enum {
     /* Whoever lets go of a GIL that others want gets it back after 5 ms. */
     CONTENDED_SPIN = 100000,
     CONTENDED = 500000,
-    /* Every so many waits one spin finds out whether it pays again. */
+    /* Every so many waits one spin finds out whether it pays again. It is longer,
+     * because the peer may have to wake up first. */
     PROBE_EVERY = 16,
+    PROBE_SPIN = 100000,
+    /* What comes this late to a wait that was not in the middle of an exchange has
+     * woken the peer first. The two might as well sleep, and share a core. */
+    LATE = 15000,
+    EXCHANGE = 100000,
     /* Two that answer each other at once, on one core, should not share it. */
-    SHORT_SLEEP = 100000,
-    SHORT_WORK = 50000,
     PART_AFTER = 128,
+    PROBES_AFTER_PARTING = 16,
     MOST_WATCHED = 64,
     MOST_FDS = 4,
 };
@@ -841,8 +848,10 @@ typedef struct {
     int others;
     int one_core;
     int contended; /* the GIL came back late the last time */
-    unsigned misses, short_sleeps;
-    int64_t budget, woke;
+    int was_elsewhere; /* the peer, at the last wait */
+    unsigned misses, short_sleeps, probes;
+    int64_t budget;
+    int64_t woke; /* when the last wait ended */
 } Sleeper;
 
 static PyObject *sleeper_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -863,7 +872,7 @@ static PyObject *sleeper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     Py_DECREF(words);
     if (failed)
         goto fail;
-    if (self->buffer.len < 8) {
+    if (self->buffer.len < 8 * BELL_WORDS) {
         PyErr_SetString(PyExc_ValueError, "a bell has words");
         goto fail;
     }
@@ -912,6 +921,15 @@ static void take_gil(Sleeper *self, PyThreadState *thread)
     self->contended = now_ns() - before > CONTENDED;
 }
 
+static uint64_t note_core(Sleeper *self)
+{
+    uint64_t core = this_core();
+    /* Peers read the line for every message: written only when it changes. */
+    if (load(self->words + BELL_CORE) != core)
+        store(self->words + BELL_CORE, core);
+    return core;
+}
+
 /* Whether fewer threads want to run than there are cores: this one, its peer, and
  * others. One look costs as much as waking somebody up. */
 static int has_idle_core(int cores)
@@ -930,7 +948,7 @@ static int has_idle_core(int cores)
 /* The scheduler keeps two that wake each other on one core, and leaves another one
  * idle; both then sleep for every message, which costs several times the message.
  * Move this thread; its affinity is as before afterwards. */
-static int leave_core(void)
+static int leave_core(Sleeper *self)
 {
     cpu_set_t allowed, others;
     int core = sched_getcpu();
@@ -939,9 +957,13 @@ static int leave_core(void)
         return 0;
     others = allowed;
     CPU_CLR(core, &others);
-    if (!CPU_COUNT(&others) || sched_setaffinity(0, sizeof others, &others))
+    if (!CPU_COUNT(&others))
         return 0;
-    sched_setaffinity(0, sizeof allowed, &allowed);
+    /* Moving takes longer than a reply: the peer must not fall asleep before. */
+    store(self->words + BELL_CORE, 0);
+    if (!sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof allowed, &allowed);
+    note_core(self);
     return sched_getcpu() != core;
 }
 
@@ -953,7 +975,7 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
         return NULL;
     word *words[MOST_WATCHED];
     int count = 0, elsewhere = 0;
-    uint64_t core = this_core();
+    uint64_t core = note_core(self);
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(readers); i++) {
         Reader *reader = (Reader *)PySequence_Fast_GET_ITEM(readers, i);
         if (Py_TYPE(reader) != reader_type) {
@@ -966,20 +988,26 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
             Py_DECREF(readers);
             Py_RETURN_TRUE;
         }
-        elsewhere |= reader->core != core;
+        word *peer = reader->end.peer_words;
+        elsewhere |= (peer ? load(peer + BELL_CORE) : reader->core) != core;
         if (count < MOST_WATCHED)
             words[count++] = at;
     }
     if (count && !elsewhere && self->short_sleeps >= PART_AFTER) {
         self->short_sleeps = 0;
-        elsewhere = leave_core();
-        if (elsewhere)
-            self->budget = MAX_SPIN;
+        elsewhere = leave_core(self);
     }
+    if (elsewhere && !self->was_elsewhere)
+        /* It, or this thread, has to get going there first. */
+        self->probes = PROBES_AFTER_PARTING;
+    self->was_elsewhere = elsewhere;
     int found = 0;
     int64_t budget = self->contended ? CONTENDED_SPIN : self->budget;
-    if (!budget && ++self->misses % PROBE_EVERY == 0)
-        budget = MAX_SPIN;
+    if (self->probes) {
+        self->probes--;
+        budget = PROBE_SPIN;
+    } else if (!budget && ++self->misses % PROBE_EVERY == 0)
+        budget = PROBE_SPIN;
     /* A peer that last ran on this core cannot run while we spin. */
     if (budget && elsewhere && !self->one_core) {
         int64_t start = now_ns(), hold = budget;
@@ -991,10 +1019,13 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
             found = spin_until(words, count, start + budget);
             take_gil(self, thread);
         }
-        if (found)
+        int64_t end = now_ns();
+        if (found && (end - start < LATE || start - self->woke < EXCHANGE))
             self->budget = MAX_SPIN;
         else
             self->budget = self->budget / 2 >= MIN_SPIN ? self->budget / 2 : 0;
+        if (found)
+            self->woke = end;
     }
     /* The words are in the readers' memory. */
     Py_DECREF(readers);
@@ -1067,9 +1098,10 @@ static PyObject *sleeper_sleep(Sleeper *self, PyObject *const *args, Py_ssize_t 
     if (found < 0 || (found & RUNG && drain(self)))
         return NULL;
     int64_t end = now_ns();
-    self->short_sleeps =
-        start - self->woke < SHORT_WORK && end - start < SHORT_SLEEP ? self->short_sleeps + 1 : 0;
+    int in_exchange = start - self->woke < EXCHANGE && end - start < EXCHANGE;
+    self->short_sleeps = in_exchange ? self->short_sleeps + 1 : 0;
     self->woke = end;
+    note_core(self);
     return PyBool_FromLong(found & OTHER);
 }
 

@@ -79,6 +79,8 @@ BELL_BYTES: Final = 4096
 #: so that one ring a sleep is enough, or ANY_SLEEP, for which all ring.
 BELL_SLEEPING: Final = 0
 ANY_SLEEP: Final = 1
+#: The core on which the owner last waited or woke up, + 1; 0 = not known, or moving.
+BELL_CORE: Final = 1
 BELL_CONTROL: Final = 8  #: counts control messages that the owner has to fetch
 BELL_BUSY_SINCE_NS: Final = 16  #: when the command under way began, 0 = idle
 BELL_SERVED: Final = 24  #: calls answered
