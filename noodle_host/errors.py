@@ -173,6 +173,8 @@ class NoSuchMethod(CallError, AttributeError):
     """The component has no method of that name."""
 
     default_code = "CALL_0006"
+    #: The message of the worker, which sees a number in place of the name.
+    unnamed: ClassVar[str] = "there is no such method"
 
 
 class ArgumentError(CallError, TypeError):

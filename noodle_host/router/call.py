@@ -82,7 +82,7 @@ class Call(Future[Any]):
         if kind == layout.REPLY:
             error = None
         elif kind == layout.ERROR:
-            error = codec.decode_error(body)
+            error = codec.decode_error(body, self.method)
         else:
             raise CorruptError(f"a record of kind {kind} does not answer a call")
         if self._settle(_FINISHED, error, body, position):

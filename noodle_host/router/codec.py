@@ -19,6 +19,7 @@ from ..errors import (
     CallError,
     EncodeError,
     HostError,
+    NoSuchMethod,
     RemoteError,
     remote_error,
 )
@@ -171,14 +172,18 @@ def _exception_to_wire(
     )
 
 
-def decode_error(body: bytes | memoryview) -> HostError:
-    """The error to raise for a record of kind ERROR.
+def decode_error(body: bytes | memoryview, method: str = "") -> HostError:
+    """The error to raise for a record of kind ERROR that answers a call of ``method``.
 
     Raises:
         CorruptError: the body is not an error; nothing of it is executed.
     """
     try:
-        return from_wire(_decode_error(body))
+        wire = _decode_error(body)
+        if wire.message == NoSuchMethod.unnamed and wire.code == NoSuchMethod.default_code:
+            # The worker has seen a number: the name is known on this side.
+            wire = msgspec.structs.replace(wire, message=f"there is no method {method}()")
+        return from_wire(wire)
     except DECODE_ERRORS as error:
         raise CorruptError(f"not the body of an error: {error}") from error
 

@@ -73,7 +73,7 @@ class Inflow:
                 raise CorruptError("a task sends more items than it was asked for")
             self.items.append((position, body))
         elif kind == layout.ERROR:
-            self.error = codec.decode_error(body)
+            self.error = codec.decode_error(body, self.method)
             self.ended = True
         elif kind == layout.END:
             self.ended = True

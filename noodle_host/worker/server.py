@@ -160,7 +160,7 @@ class Server:
     def _no_method(self) -> NoReturn:
         known = ", ".join(sorted(m.name for m in self._methods.values()))
         raise NoSuchMethod(
-            "there is no such method",
+            NoSuchMethod.unnamed,
             component=self._component,
             version=self._version,
             hint=f"it has: {known or 'none'}",
