@@ -22,10 +22,10 @@ body                    file: string
                         the module
                         classes: list of *class*
                         structs: list of (name: string, fields: list of
-                        *parameter*)
+                        *parameter*, has defaults: bool)
                         enums: list of (name: string, variants: list of
                         (name: string, has payload: bool, fields: list of
-                        *parameter*))
+                        *parameter*, has defaults: bool))
                         exports: list of (exported: string, name: string)
                         and nothing after it
 *constant*              u8 tag, then: 0 null, 1 false, 2 true: nothing; 3 int:

@@ -215,10 +215,10 @@ class _Reader:
         )
 
     def struct_spec(self) -> StructSpec:
-        return StructSpec(self.string(), self.items(self.parameter))
+        return StructSpec(self.string(), self.items(self.parameter), self.flag())
 
     def variant(self) -> Variant:
-        return Variant(self.string(), self.flag(), self.items(self.parameter))
+        return Variant(self.string(), self.flag(), self.items(self.parameter), self.flag())
 
     def enum_spec(self) -> EnumSpec:
         return EnumSpec(self.string(), self.items(self.variant))

@@ -145,6 +145,7 @@ class _Writer:
     def struct_spec(self, spec: StructSpec) -> None:
         self.string(spec.name)
         self.items(spec.fields, self.parameter)
+        self.u8(spec.has_defaults)
 
     def enum_spec(self, spec: EnumSpec) -> None:
         self.string(spec.name)
@@ -153,6 +154,7 @@ class _Writer:
             self.string(variant.name)
             self.u8(variant.has_payload)
             self.items(variant.fields, self.parameter)
+            self.u8(variant.has_defaults)
 
     def export(self, export: Export) -> None:
         self.string(export.exported)

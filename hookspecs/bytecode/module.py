@@ -143,23 +143,37 @@ class ClassSpec(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StructSpec(msgspec.Struct, frozen=True, array_like=True):
-    """A struct is built by a call; its fields are the parameters."""
+    """A struct is built by a call; its fields are the parameters.
+
+    If fields have defaults, BUILD_STRUCT takes a function from the stack that
+    has the fields as parameters and returns the list of their values.
+    """
 
     name: str
     fields: list[Parameter]
+    has_defaults: bool = False
 
 
 class Variant(msgspec.Struct, frozen=True, array_like=True):
-    """``has_payload`` tells ``Empty()`` from ``Empty``."""
+    """``has_payload`` tells ``Empty()`` from ``Empty``.
+
+    BUILD_ENUM takes a function as for a struct for each variant that
+    ``has_defaults``, in their order.
+    """
 
     name: str
     has_payload: bool
     fields: list[Parameter]
+    has_defaults: bool = False
 
 
 class EnumSpec(msgspec.Struct, frozen=True, array_like=True):
     name: str
     variants: list[Variant]
+
+    @property
+    def function_count(self) -> int:
+        return sum(variant.has_defaults for variant in self.variants)
 
 
 class Export(msgspec.Struct, frozen=True, array_like=True):

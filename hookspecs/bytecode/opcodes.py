@@ -87,8 +87,8 @@ class Opcode(IntEnum):
 
     # Types.
     BUILD_CLASS = 57  # [parent] f1..fn -> class ; classes[a], b is 1 with a parent
-    BUILD_STRUCT = 58  # -> structs[a]
-    BUILD_ENUM = 59  # -> enums[a]
+    BUILD_STRUCT = 58  # [f] -> structs[a] ; f if it has defaults
+    BUILD_ENUM = 59  # f1..fn -> enums[a] ; one for each variant with defaults
 
     # Errors.
     THROW = 60  # error -> ; never goes on
@@ -212,8 +212,8 @@ def _shapes() -> dict[Opcode, Shape]:
         o.UNPACK_LIST: Shape(k.COUNT, k.FLAG, 1, -1),
         o.UNPACK_OBJECT: Shape(k.NAME_LIST, k.FLAG, 1, -1),
         o.BUILD_CLASS: Shape(k.CLASS, k.FLAG, -1, 1),
-        o.BUILD_STRUCT: Shape(k.STRUCT, none, 0, 1),
-        o.BUILD_ENUM: Shape(k.ENUM, none, 0, 1),
+        o.BUILD_STRUCT: Shape(k.STRUCT, none, -1, 1),
+        o.BUILD_ENUM: Shape(k.ENUM, none, -1, 1),
         o.MATCH_CONSTRUCTOR: Shape(k.COUNT, none, 2, 1),
         o.MATCH_LIST: Shape(k.COUNT, k.FLAG, 1, 1),
         o.MATCH_OBJECT: Shape(k.NAME_LIST, none, 1, 1),

@@ -30,6 +30,10 @@ def stack_effect(instruction: Instruction, module: Module) -> tuple[int, int]:
                 pops = b
             case Opcode.BUILD_CLASS:
                 pops = module.classes[a].function_count + b
+            case Opcode.BUILD_STRUCT:
+                pops = int(module.structs[a].has_defaults)
+            case Opcode.BUILD_ENUM:
+                pops = module.enums[a].function_count
             case _:
                 pops = a
     if pushes < 0:
@@ -38,7 +42,7 @@ def stack_effect(instruction: Instruction, module: Module) -> tuple[int, int]:
     return pops, pushes
 
 
-def verify(module: Module) -> None:
+def verify(module: Module) -> list[dict[int, int]]:
     """Check that running the module cannot leave its tables, slots or stack.
 
     Checked are: operands against what they index; that every way through a
@@ -46,6 +50,9 @@ def verify(module: Module) -> None:
     from an empty stack and ends with an instruction that leaves the function;
     that cells and iterators are made before they are used; handlers, source
     maps, parameters and captures.
+
+    Returns the stack depth before each instruction that can be reached, for
+    each function.
 
     Raises:
         ValueError: says the function, the instruction and what was expected.
@@ -67,15 +74,19 @@ def verify(module: Module) -> None:
         for variant in enum.variants:
             where = f"variant {variant.name!r} of enum {enum.name!r}"
             _check_parameters(module, variant.fields, where)
-            if variant.fields and not variant.has_payload:
+            if (variant.fields or variant.has_defaults) and not variant.has_payload:
                 raise ValueError(f"NBC of {module.file!r}: {where} has fields and no payload")
+    depths: list[dict[int, int]] = []
     for index, function in enumerate(module.functions):
+        verifier = _FunctionVerifier(module, function)
         try:
-            _FunctionVerifier(module, function).run()
+            verifier.run()
         except ValueError as error:
             raise ValueError(
                 f"NBC of {module.file!r}: function {index} {function.name!r}: {error}"
             ) from None
+        depths.append({at: depth for at, (depth, _) in verifier.states.items()})
+    return depths
 
 
 def _check_parameters(module: Module, parameters: list[Parameter], where: str) -> None:
