@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 from collections.abc import Callable
 
 from ..errors import ComponentNotFoundError, HostError
+from ..router import layout
 from ..router.bell import Doorbell
 from ..router.codec import to_wire
+from ..router.corrupt import CorruptError
+from ..router.lane import CorruptLaneError
 from ..router.route import RouteTable
 from ..worker import messages
 from .seat import Channel, Seat
@@ -18,6 +22,7 @@ from .worker_process import WorkerProcess
 
 # A caller that is stopped leaves no room for its answers; look again so often.
 _RETRY_S = 0.005
+_LOG = logging.getLogger("noodle_host.supervise")
 
 
 class Switchboard:
@@ -120,12 +125,26 @@ class Switchboard:
     ) -> None:
         channel.settled = False
         end = seat.end_for_settling(channel)
-        limit = end.inbox.committed_end()
-        while not settle_channel(end, verdict, tasks, limit):
-            await asyncio.sleep(_RETRY_S)
-            if channel.number not in seat.channels:
-                return
-        free_held_slabs(end)
+        try:
+            limit = end.inbox.committed_end()
+            while not settle_channel(end, verdict, tasks, limit):
+                await asyncio.sleep(_RETRY_S)
+                if channel.number not in seat.channels:
+                    return
+            free_held_slabs(end)
+        except (CorruptLaneError, CorruptError) as error:
+            # Written by the dead holder or by the caller: no successor may read it. The
+            # caller finds the closed word, or the nonsense, and opens another channel.
+            _LOG.error(
+                "channel %d from %s to %s is corrupt and is closed: %s",
+                channel.number,
+                channel.caller_name,
+                seat.component,
+                error,
+            )
+            channel.segment.words[layout.CH_CLOSED] = 1
+            channel.caller_bell.ring()
+            return
         # A caller may sleep for room that the dead one owed it a ring for.
         channel.caller_bell.ring()
         channel.settled = True

@@ -11,6 +11,7 @@ the file system, which a killed host would leave behind.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import os
@@ -87,24 +88,30 @@ class Zygote:
         poll = select.poll()
         poll.register(self._socket.fileno(), select.POLLIN)
         poll.register(self._wake_r, select.POLLIN)
-        while True:
-            ready = {fd for fd, _ in poll.poll()}
-            if self._wake_r in ready:
-                os.read(self._wake_r, 512)
-                self._reap()
-            if self._socket.fileno() in ready:
-                received = self._socket.receive()
-                if received is None:
-                    break
-                request, fds = received
-                try:
-                    self._spawn(request, fds)
-                finally:
-                    for fd in fds:
-                        os.close(fd)
+        # The host may be gone at any send, too.
+        with contextlib.suppress(ConnectionError):
+            while self._turn({fd for fd, _ in poll.poll()}):
+                pass
         for pid in self._children:
             # Not reaped yet, so the number is still theirs.
             os.kill(pid, signal.SIGKILL)
+
+    def _turn(self, ready: set[int]) -> bool:
+        """Reap and fork; False once the host is gone."""
+        if self._wake_r in ready:
+            os.read(self._wake_r, 512)
+            self._reap()
+        if self._socket.fileno() in ready:
+            received = self._socket.receive()
+            if received is None:
+                return False
+            request, fds = received
+            try:
+                self._spawn(request, fds)
+            finally:
+                for fd in fds:
+                    os.close(fd)
+        return True
 
     def _spawn(self, request: Spawn, fds: list[int]) -> None:
         process = self._context.Process(
