@@ -833,7 +833,8 @@ enum {
     LATE = 15000,
     EXCHANGE = 100000,
     /* Two that answer each other at once, on one core, should not share it. */
-    PART_AFTER = 128,
+    PART_AFTER = 8,
+    PART_AFTER_MOST = 512,
     PROBES_AFTER_PARTING = 16,
     MOST_WATCHED = 64,
     MOST_FDS = 4,
@@ -849,7 +850,7 @@ typedef struct {
     int one_core;
     int contended; /* the GIL came back late the last time */
     int was_elsewhere; /* the peer, at the last wait */
-    unsigned misses, short_sleeps, probes;
+    unsigned misses, short_sleeps, probes, part_after;
     int64_t budget;
     int64_t woke; /* when the last wait ended */
 } Sleeper;
@@ -887,6 +888,7 @@ static PyObject *sleeper_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     /* On one core the peer cannot run while we spin. */
     self->one_core = !sched_getaffinity(0, sizeof cores, &cores) && CPU_COUNT(&cores) < 2;
     self->budget = MAX_SPIN;
+    self->part_after = PART_AFTER;
     return (PyObject *)self;
 fail:
     Py_DECREF(self);
@@ -993,9 +995,13 @@ static PyObject *sleeper_spin(Sleeper *self, PyObject *arg)
         if (count < MOST_WATCHED)
             words[count++] = at;
     }
-    if (count && !elsewhere && self->short_sleeps >= PART_AFTER) {
+    if (count && !elsewhere && self->short_sleeps >= self->part_after) {
         self->short_sleeps = 0;
         elsewhere = leave_core(self);
+        /* Looking costs something; a machine that is busy now will be so for a while. */
+        self->part_after = elsewhere ? PART_AFTER : self->part_after * 2;
+        if (self->part_after > PART_AFTER_MOST)
+            self->part_after = PART_AFTER_MOST;
     }
     if (elsewhere && !self->was_elsewhere)
         /* It, or this thread, has to get going there first. */
@@ -1100,6 +1106,8 @@ static PyObject *sleeper_sleep(Sleeper *self, PyObject *const *args, Py_ssize_t 
     int64_t end = now_ns();
     int in_exchange = start - self->woke < EXCHANGE && end - start < EXCHANGE;
     self->short_sleeps = in_exchange ? self->short_sleeps + 1 : 0;
+    if (!in_exchange)
+        self->part_after = PART_AFTER;
     self->woke = end;
     note_core(self);
     return PyBool_FromLong(found & OTHER);
