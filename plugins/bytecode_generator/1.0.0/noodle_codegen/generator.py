@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hookspecs import ast, query
+from hookspecs import ast, hookimpl, query
 from hookspecs.bytecode import encode
 from hookspecs.contracts.bytecode_generator import GenerateResult
 
@@ -23,6 +23,7 @@ class BytecodeGenerator:
     def __init__(self) -> None:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
 
+    @hookimpl
     @query
     def generate(self, module: ast.Module) -> GenerateResult:
         """Generate bytecode for a tree without errors."""

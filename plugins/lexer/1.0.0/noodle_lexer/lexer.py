@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import inf
 
-from hookspecs import query
+from hookspecs import hookimpl, query
 from hookspecs.contracts.lexer import LexResult
 from hookspecs.diagnostics import Diagnostic
 from hookspecs.tokens import Token, TokenKind
@@ -20,6 +20,7 @@ _MOST_DIGITS = 80
 class Lexer:
     """Kind ``lexer``; holds nothing between calls."""
 
+    @hookimpl
     @query
     def tokenize(self, source: str, file: str) -> LexResult:
         """Split ``source`` into tokens; ``file`` is its name in messages."""
@@ -38,8 +39,10 @@ class _Scan:
         self._line = 1
         self._line_start = 0
         self._after_newline = True
-        #: For each open template, how many braces are open in its expression.
+        #: For each open template, how many braces are open in its expression, and
+        #: the line and column where the template begins.
         self._braces: list[int] = []
+        self._templates: list[tuple[int, int]] = []
 
     def run(self) -> LexResult:
         source, end = self._source, len(self._source)
@@ -74,7 +77,7 @@ class _Scan:
             self._after_newline = False
         if self._braces:
             # An expression in a template was still open.
-            self._add(TokenKind.ERROR, "", end)
+            self._give_up_template(end)
         self._add(TokenKind.END, "", end)
         return LexResult(tokens, self._diagnostics)
 
@@ -135,6 +138,9 @@ class _Scan:
     def _template(self, at: int, kind: TokenKind) -> None:
         """Read text that begins behind a backtick or a closing brace at ``at``."""
         source = self._source
+        start = (self._line, at - self._line_start + 1)
+        if kind is TokenKind.TEMPLATE_MIDDLE:
+            start = self._templates.pop()
         found = TEMPLATE_TEXT.match(source, at + 1)
         assert found is not None
         end = found.end()
@@ -142,13 +148,14 @@ class _Scan:
         if source.startswith("${", end):
             self._at = end + 2
             self._braces.append(0)
+            self._templates.append(start)
         elif source.startswith("`", end):
             self._at = end + 1
             whole = kind is TokenKind.TEMPLATE_START
             kind = TokenKind.STRING if whole else TokenKind.TEMPLATE_END
         else:
-            self._complain("unterminated template", at, 1, "`")
-            self._give_up(at)
+            self._templates.append(start)
+            self._give_up_template(at)
             return
         self._add(kind, source[at : self._at], at, value)
         self._count_lines(at, self._at)
@@ -180,6 +187,16 @@ class _Scan:
         self._complain(f'unexpected character "{shown}"', self._at, 1)
         self._add(TokenKind.ERROR, character, self._at)
         self._at += 1
+
+    def _give_up_template(self, at: int) -> None:
+        """Report the outermost template that is open: its end may be the missing one."""
+        line, column = self._templates[0]
+        message = "unterminated template"
+        self._diagnostics.append(
+            Diagnostic("error", "lexing", message, self._file, line, column, 1, "`")
+        )
+        self._templates.clear()
+        self._give_up(at)
 
     def _give_up(self, at: int) -> None:
         """What follows cannot be told apart from text: the rest is left out."""

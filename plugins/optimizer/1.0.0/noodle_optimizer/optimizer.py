@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from hookspecs import ast, query
+from hookspecs import ast, hookimpl, query
 from hookspecs.contracts.optimizer import OptimizeResult
 
 from .dead_code import DeadCode
@@ -26,6 +26,7 @@ class Optimizer:
     def __init__(self) -> None:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
 
+    @hookimpl
     @query
     def optimize(self, module: ast.Module) -> OptimizeResult:
         """Rewrite a tree without diagnostics; never changes what it does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from hookspecs import ast, query
+from hookspecs import ast, hookimpl, query
 from hookspecs.contracts.parser import ParseResult
 from hookspecs.tokens import Token, TokenKind
 
@@ -22,6 +22,7 @@ class Parser:
     def __init__(self) -> None:
         sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
 
+    @hookimpl
     @query
     def parse(self, tokens: list[Token], file: str) -> ParseResult:
         """Parse and check names and types: phases parsing, semantic_analysis."""
