@@ -15,6 +15,7 @@ import click
 from noodle_host.errors import HostError
 
 from .call import call
+from .doctor import doctor
 from .plugin import plugin
 from .run import run
 
@@ -40,6 +41,7 @@ def cli(context: click.Context, debug: bool) -> None:
 cli.add_command(run)
 cli.add_command(call)
 cli.add_command(plugin)
+cli.add_command(doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
