@@ -85,15 +85,19 @@ class FunctionUnit(Statements):
             slot = 1
         for parameter in node.parameters:
             if parameter.default is not None:
-                given = Label()
-                self.at(parameter)
-                self.code.jump(Opcode.JUMP_IF_GIVEN, given, slot)
-                self.expression(parameter.default)
-                self.at(parameter)
-                self.code.emit(Opcode.STORE_FAST, slot)
-                self.code.place(given)
+                self.default(parameter.default, slot, parameter)
             self._to_cell(parameter.binding, slot)
             slot += 1
+
+    def default(self, value: ast.Expression, slot: int, parameter: ast.Parameter) -> None:
+        """Compute what a parameter is if the caller has not given it."""
+        given = Label()
+        self.at(parameter)
+        self.code.jump(Opcode.JUMP_IF_GIVEN, given, slot)
+        self.expression(value)
+        self.at(parameter)
+        self.code.emit(Opcode.STORE_FAST, slot)
+        self.code.place(given)
 
     def _to_cell(self, binding: int, slot: int) -> None:
         if self.is_own_cell(binding):
@@ -126,7 +130,8 @@ class FunctionUnit(Statements):
             case ast.StructDeclaration():
                 structs = self.tables.module.structs
                 fields = [self.tables.parameter(field) for field in node.fields]
-                structs.append(StructSpec(node.name, fields))
+                has_defaults = self._defaults(node, node.fields)
+                structs.append(StructSpec(node.name, fields, has_defaults))
                 self.at(node)
                 self.code.emit(Opcode.BUILD_STRUCT, len(structs) - 1)
                 self.store(node.binding)
@@ -158,7 +163,36 @@ class FunctionUnit(Statements):
 
     def _variant(self, variant: ast.Variant) -> Variant:
         fields = [self.tables.parameter(field) for field in variant.fields]
-        return Variant(variant.name, variant.has_payload, fields)
+        return Variant(
+            variant.name, variant.has_payload, fields, self._defaults(variant, variant.fields)
+        )
+
+    def _defaults(
+        self, node: ast.StructDeclaration | ast.Variant, fields: list[ast.Parameter]
+    ) -> bool:
+        """Leave a function that returns all values of the fields, if one has a default."""
+        if all(field.default is None for field in fields):
+            return False
+        index = self._new_function(node.name)
+        unit = self._inner(index, id(node), BUILTIN)
+        made = self.tables.module.functions[index]
+        for field in fields:
+            made.parameters.append(self.tables.parameter(field))
+            unit.code.slot(field.name)
+        unit.open_frame(made, id(node), None)
+        for slot, field in enumerate(fields):
+            unit.at(field)
+            if field.default is not None:
+                unit.default(field.default, slot, field)
+        unit.at(node)
+        for slot in range(len(fields)):
+            unit.code.emit(Opcode.LOAD_FAST, slot)
+        unit.code.emit(Opcode.BUILD_LIST, len(fields))
+        unit.code.emit(Opcode.RETURN_VALUE)
+        unit.code.finish(made)
+        self.at(node)
+        self.code.emit(Opcode.MAKE_FUNCTION, index)
+        return True
 
     def _class(self, node: ast.ClassDeclaration) -> None:
         self.at(node)

@@ -195,10 +195,20 @@ class _Walk:
     # -- declarations ------------------------------------------------------
 
     def _visit_StructDeclaration(self, node: ast.StructDeclaration) -> None:  # noqa: N802
+        self._defaults(node, node.fields)
         self._declare(node.binding)
 
     def _visit_EnumDeclaration(self, node: ast.EnumDeclaration) -> None:  # noqa: N802
+        for variant in node.variants:
+            self._defaults(variant, variant.fields)
         self._declare(node.binding)
+
+    def _defaults(self, node: ast.Node, fields: list[ast.Parameter]) -> None:
+        """The defaults of fields are computed in a function of their own."""
+        outer = self._enter(id(node))
+        for field in fields:
+            self._visit(field.default)
+        self._function, self._block = outer
 
     def _visit_ImportModule(self, node: ast.ImportModule) -> None:  # noqa: N802
         self._declare(node.binding)
