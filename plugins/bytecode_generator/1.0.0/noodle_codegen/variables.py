@@ -206,8 +206,8 @@ class _Walk:
     def _defaults(self, node: ast.Node, fields: list[ast.Parameter]) -> None:
         """The defaults of fields are computed in a function of their own."""
         outer = self._enter(id(node))
-        for field in fields:
-            self._visit(field.default)
+        for parameter in fields:
+            self._visit(parameter.default)
         self._function, self._block = outer
 
     def _visit_ImportModule(self, node: ast.ImportModule) -> None:  # noqa: N802
