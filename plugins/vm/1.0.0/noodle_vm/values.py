@@ -8,6 +8,7 @@ object is part of a value.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -36,36 +37,53 @@ class Cell:
 class FunctionValue:
     """A function with its captured cells.
 
-    ``tail`` is what follows the arguments in a new frame's registers: the
-    captured cells, then the function's template.
+    ``arity`` is the function's. ``tail`` is what follows the arguments in a new
+    frame's registers: the captured cells, then the function's template.
     """
 
-    __slots__ = ("function", "tail")
+    __slots__ = ("arity", "cells", "function", "tail")
 
     def __init__(self, function: LoadedFunction, cells: list[Cell]) -> None:
         self.function = function
+        self.cells = cells
+        self.arity = function.arity
         self.tail: list[Value] = cells + function.template if cells else function.template
 
 
 class BuiltinFunction:
-    """A function of the table in :mod:`.builtins`, by name."""
+    """A function of this virtual machine.
 
-    __slots__ = ("name",)
+    ``call`` takes the machine and then the arguments: ``least`` to ``most`` of
+    them, without an upper bound if ``most`` is None. ``receivers`` is 1 for a
+    method, whose first argument is what it is called on, else 0.
+    """
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ("call", "least", "most", "name", "receivers")
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[..., Value],
+        least: int,
+        most: int | None,
+        receivers: int = 0,
+    ) -> None:
         self.name = name
+        self.call = call
+        self.least = least
+        self.most = most
+        self.receivers = receivers
+
+    def takes(self, count: int) -> bool:
+        return self.least <= count and (self.most is None or count <= self.most)
 
 
 class BoundMethod:
-    """A method and what it was read from.
-
-    ``method`` is a function value, a built-in function, or the name of a
-    built-in method of the receiver's type.
-    """
+    """A method and what it was read from."""
 
     __slots__ = ("method", "receiver")
 
-    def __init__(self, receiver: Value, method: FunctionValue | BuiltinFunction | str) -> None:
+    def __init__(self, receiver: Value, method: FunctionValue | BuiltinFunction) -> None:
         self.receiver = receiver
         self.method = method
 
@@ -82,23 +100,27 @@ class SetValue:
 class ClassValue:
     """A class; the tables hold inherited members too.
 
-    ``lineage`` is the class's name and those of its ancestors, itself first.
     ``constructor`` is the nearest one, None if no ancestor has one.
     ``initializers`` stand in order of execution. ``private`` maps a member to
-    the name of the class that declares it. In error classes, the first of
-    ``fields`` is ``message``.
+    the name of the class that declares it. ``inner_methods`` are the methods
+    without those that a field of the same name hides, ``public_methods`` of
+    these the ones that are not private.
+    In error classes, the first of ``fields`` is ``message``. ``is_builtin``
+    classes are the same in every program.
     """
 
     __slots__ = (
         "constructor",
         "fields",
         "initializers",
+        "inner_methods",
+        "is_builtin",
         "is_error",
-        "lineage",
         "methods",
         "name",
         "parent",
         "private",
+        "public_methods",
         "static_methods",
     )
 
@@ -106,27 +128,71 @@ class ClassValue:
         inherited = parent.fields if parent else []
         self.name = name
         self.parent = parent
-        self.lineage: list[str] = [name, *(parent.lineage if parent else [])]
         self.fields: list[str] = inherited + [field for field in fields if field not in inherited]
         self.methods: dict[str, FunctionValue] = dict(parent.methods) if parent else {}
-        self.static_methods: dict[str, FunctionValue] = dict(parent.static_methods) if parent else {}
+        self.inner_methods: dict[str, FunctionValue] = {}
+        self.public_methods: dict[str, FunctionValue] = {}
+        self.static_methods: dict[str, FunctionValue] = (
+            dict(parent.static_methods) if parent else {}
+        )
         self.private: dict[str, str] = dict(parent.private) if parent else {}
         self.constructor: FunctionValue | None = parent.constructor if parent else None
         self.initializers: list[FunctionValue] = list(parent.initializers) if parent else []
-        self.is_error = parent.is_error if parent else False
+        self.is_error: bool = parent.is_error if parent else False
+        self.is_builtin = False
+
+    def finish(self) -> None:
+        """Fill in what follows from the other tables."""
+        self.inner_methods = {
+            name: method for name, method in self.methods.items() if name not in self.fields
+        }
+        self.public_methods = {
+            name: method for name, method in self.inner_methods.items() if name not in self.private
+        }
+
+    def descends_from(self, other: ClassValue) -> bool:
+        ancestor: ClassValue | None = self
+        while ancestor is not None and ancestor is not other:
+            ancestor = ancestor.parent
+        return ancestor is other
+
+
+#: Structs have neither.
+NO_METHODS: Final[dict[str, FunctionValue]] = {}
+NO_PRIVATE: Final[dict[str, str]] = {}
 
 
 class StructType:
-    """A struct; it shares with classes what member access looks at."""
+    """A struct; it shares with classes what member access looks at.
 
-    __slots__ = ("fields", "methods", "name", "parameters", "private")
+    ``defaults`` takes the fields as arguments and returns the list of their values.
+    """
 
-    def __init__(self, name: str, parameters: list[LoadedParameter]) -> None:
+    __slots__ = (
+        "defaults",
+        "fields",
+        "inner_methods",
+        "methods",
+        "name",
+        "parameters",
+        "private",
+        "public_methods",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        parameters: list[LoadedParameter],
+        defaults: FunctionValue | None = None,
+    ) -> None:
         self.name = name
+        self.defaults = defaults
         self.parameters = parameters
         self.fields = [parameter.name for parameter in parameters]
-        self.methods: dict[str, FunctionValue] = {}
-        self.private: dict[str, str] = {}
+        self.methods = NO_METHODS
+        self.inner_methods = NO_METHODS
+        self.public_methods = NO_METHODS
+        self.private = NO_PRIVATE
 
 
 class Instance:
@@ -169,17 +235,26 @@ class EnumType:
 
 
 class Variant:
-    """One variant of an enum; as a value, it is the constructor of one with payload."""
+    """One variant of an enum; as a value, it is the constructor of one with payload.
 
-    __slots__ = ("enum", "has_payload", "name", "parameters")
+    ``defaults`` are as a struct's.
+    """
+
+    __slots__ = ("defaults", "enum", "has_payload", "name", "parameters")
 
     def __init__(
-        self, enum: EnumType, name: str, has_payload: bool, parameters: list[LoadedParameter]
+        self,
+        enum: EnumType,
+        name: str,
+        has_payload: bool,
+        parameters: list[LoadedParameter],
+        defaults: FunctionValue | None = None,
     ) -> None:
         self.enum = enum
         self.name = name
         self.has_payload = has_payload
         self.parameters = parameters
+        self.defaults = defaults
 
     @property
     def full_name(self) -> str:
