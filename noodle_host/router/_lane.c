@@ -360,6 +360,7 @@ typedef struct {
     End end;
     uint64_t position;
     uint64_t core; /* the producer's, at the last record */
+    uint64_t dispatches;
 } Reader;
 
 typedef struct {
@@ -559,11 +560,7 @@ static int dispatch_one(Reader *self, PyObject *takers, PyObject *other, Found *
     int result = PyErr_Occurred() ? -1 : 0;
     if (taker) {
         Py_INCREF(taker);
-        uint64_t after = self->position;
         result = hand_over(taker, found, state);
-        /* Interrupted: again the next time. But what it called may have read on. */
-        if (result < 0 && self->position == after)
-            self->position = found->position;
         /* It may be gone: what it called may have taken it out. */
         if (result == 1) {
             PyObject *known = PyDict_GetItemWithError(takers, call_id);
@@ -585,11 +582,15 @@ static PyObject *reader_dispatch(Reader *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     Found found;
-    uint64_t handled = 0;
+    uint64_t handled = 0, this = ++self->dispatches;
     int more = 1;
     while (handled < most && (more = reader_next(self, &found)) == 1) {
-        if (dispatch_one(self, args[0], args[1], &found))
+        if (dispatch_one(self, args[0], args[1], &found)) {
+            /* Again the next time. But what it called may have read on. */
+            if (self->dispatches == this)
+                self->position = found.position;
             return NULL;
+        }
         if (++handled % RETIRE_EVERY == 0 && retire(self, self->position))
             return NULL;
     }

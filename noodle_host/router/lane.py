@@ -187,7 +187,7 @@ class LaneReader:
     ``peer`` is the bell of whoever writes; retiring rings it if it waits for room.
     """
 
-    __slots__ = ("_peer", "_rung", "memory", "position")
+    __slots__ = ("_dispatches", "_peer", "_rung", "memory", "position")
 
     def __init__(
         self, memory: LaneMemory, position: int | None = None, peer: Doorbell | None = None
@@ -195,6 +195,7 @@ class LaneReader:
         self.memory = memory
         self._peer = peer
         self._rung = 0
+        self._dispatches = 0
         self.position = memory.retired if position is None else position
         if self.position & 7:
             if position is not None:
@@ -269,35 +270,33 @@ class LaneReader:
 
         A :class:`Taker` that expects no more is removed. Records without a taker
         are dropped; those with the flag SLAB go to ``other`` as they are. Returns
-        how many there were. When a taker raises, its record is the next to be
-        read, unless the taker has read on itself.
+        how many there were. When anything raises, also a signal handler at any
+        step, the record under way is the next to be read, unless a call of this
+        method from within it has read on.
         """
+        self._dispatches += 1
+        this = self._dispatches
+        done = self.position
         handled = 0
-        while handled < most and (record := self.read()) is not None:
-            if record[2] & layout.SLAB:
-                other(record)
-            else:
-                self._hand_over(takers, record)
-            handled += 1
-            if handled % RETIRE_EVERY == 0:
-                self.retire(self.position)
+        try:
+            while handled < most and (record := self.read()) is not None:
+                if record[2] & layout.SLAB:
+                    other(record)
+                else:
+                    taker: Taker | None = takers.get(record[4])
+                    if taker is not None and taker.on_record(record[0], record[1], record[11]):
+                        takers.pop(record[4], None)
+                done = self.position
+                handled += 1
+                if handled % RETIRE_EVERY == 0:
+                    self.retire(done)
+        except BaseException:
+            if self._dispatches == this:
+                self.position = done
+            raise
         if handled % RETIRE_EVERY:
             self.retire(self.position)
         return handled
-
-    def _hand_over(self, takers: dict[int, Any], record: Record) -> None:
-        taker: Taker | None = takers.get(record[4])
-        if taker is None:
-            return
-        after = self.position
-        try:
-            done = taker.on_record(record[0], record[1], record[11])
-        except BaseException:
-            if self.position == after:
-                self.position = record[0]
-            raise
-        if done:
-            takers.pop(record[4], None)
 
 
 def _ring_if_asleep(peer: Doorbell | None, rung: int) -> int:

@@ -7,8 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from .channel import ChannelEnd
-from .corrupt import CorruptError
-from .lane import CorruptLaneError, Record
+from .lane import Record
 from .pump import Wakes
 
 if TYPE_CHECKING:
@@ -120,26 +119,18 @@ class Link:
         return self.reader.dispatch(self.pending, self._take_slab, _MOST_AT_ONCE)
 
     def _take_slab(self, record: Record) -> None:
-        reader = self.reader
-        after = reader.position
-        try:
-            waiter = self.pending.get(record[4])
-            if waiter is None:
-                inbox = self.end.inbox
-                slab = inbox.slab(record)
-                assert slab is not None
-                inbox.arena.free(slab[0])
-            elif waiter.on_record(record[0], record[1], self._claim(record)):
-                self.pending.pop(record[4], None)
-            self._claimed.clear()
-        except (CorruptLaneError, CorruptError):
-            raise
-        except BaseException:
-            # A finalizer that made a call may have delivered beyond, and then
-            # all is done.
-            if reader.position == after:
-                reader.position = record[0]
-            raise
+        waiter = self.pending.get(record[4])
+        if waiter is None:
+            inbox = self.end.inbox
+            slab = inbox.slab(record)
+            assert slab is not None
+            inbox.arena.free(slab[0])
+        elif waiter.on_record(record[0], record[1], self._claim(record)):
+            self.pending.pop(record[4], None)
+        # No call from here on: after one a signal handler might raise, and what
+        # was freed would be freed again.
+        if self._claimed:
+            self._claimed = {}
 
     def _claim(self, record: Record) -> memoryview:
         inbox = self.end.inbox

@@ -416,12 +416,30 @@ def test_dispatch_does_not_go_back_behind_a_taker_that_read_on(lanes: Any, memor
 
     class ReadsOn:
         def on_record(self, position: int, kind: int, payload: bytes) -> bool:
-            reader.read()
+            assert reader.dispatch({}, list, 1) == 1
             raise KeyError(payload)
 
     with pytest.raises(KeyError):
         reader.dispatch({0: ReadsOn()}, list, 10)
     assert reader.read()[4] == 2
+
+
+def test_record_outside_the_lane_is_given_again_after_an_error(lanes: Any, memory_in: Any) -> None:
+    memory = memory_in(lanes, RING_BYTES)
+    writer, reader = lanes.LaneWriter(memory), lanes.LaneReader(memory)
+    writer.publish(2, layout.SLAB, 7, 1, 0, 0, b"where")
+    seen = []
+
+    def other(record: Any) -> None:
+        seen.append(record[4])
+        if len(seen) < 3:
+            raise KeyError(record[4])
+
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            reader.dispatch({}, other, 10)
+    assert reader.dispatch({}, other, 10) == 1
+    assert seen == [7, 7, 7]
 
 
 def test_dispatch_lets_a_taker_remove_itself(lanes: Any, memory_in: Any) -> None:
