@@ -26,6 +26,7 @@ from .source import imported_file, read_source
 #: The components that compile, in the order of the stages.
 COMPILER: Final = ("lexer", "parser", "optimizer", "bytecode_generator")
 RUNTIME: Final = "vm"
+PIPELINE: Final = (*COMPILER, RUNTIME)
 #: Modules of which each imports the next one; a chain that long is a mistake.
 MAX_IMPORT_DEPTH: Final = 100
 
@@ -80,7 +81,7 @@ class Programs:
         ``versions`` maps a component to a version or a PEP 440 range.
         """
         wanted = versions or {}
-        infos = self._host.start_all({name: wanted.get(name) for name in (*COMPILER, RUNTIME)})
+        infos = self._host.start_all({name: wanted.get(name) for name in PIPELINE})
         return {info.name: info.version for info in infos}
 
     def compile(self, path: Path) -> Compilation:

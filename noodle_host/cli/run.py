@@ -54,9 +54,12 @@ def run(
 
     read_source(file)
     from noodle_host.host import Host
-    from noodle_host.programs import Programs
+    from noodle_host.programs import PIPELINE, Programs
 
     wanted = dict(parse_requirement(text) for text in use)
+    for name in wanted:
+        if name not in PIPELINE:
+            raise click.UsageError(f"--use {name}: a program runs through {', '.join(PIPELINE)}")
     with Host(plugin_folders(plugin_path)) as host:
         programs = Programs(host)
         used = programs.start({name: v for name, v in wanted.items() if v is not None})

@@ -92,9 +92,10 @@ class Zygote:
         with contextlib.suppress(ConnectionError):
             while self._turn({fd for fd, _ in poll.poll()}):
                 pass
-        for pid in self._children:
-            # Not reaped yet, so the number is still theirs.
-            os.kill(pid, signal.SIGKILL)
+        for pid, process in self._children.items():
+            # Asking reaps it if it has ended; otherwise the number is still its own.
+            if process.exitcode is None:
+                os.kill(pid, signal.SIGKILL)
 
     def _turn(self, ready: set[int]) -> bool:
         """Reap and fork; False once the host is gone."""

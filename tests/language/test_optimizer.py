@@ -117,7 +117,7 @@ def test_a_function_may_be_called_before_the_constant_has_its_value(
     assert report["constant_propagation"] == 0
     (tmp_path / "p.noodle").write_text(source)
     ran = chain.run_file(tmp_path, "p.noodle", optimizer=True)
-    assert ran.stderr.startswith('p.noodle:3:24: ValueError: "a" has no value yet')
+    assert ran.stderr.startswith('p.noodle:3:22: ValueError: "a" has no value yet')
 
 
 def test_dead_code_is_removed(optimize: Any) -> None:
@@ -163,7 +163,7 @@ _operators = st.sampled_from("+ - * / % ** == != < <= > >= && ||".split())
 def _combine(parts: Any) -> Any:
     return st.one_of(
         st.tuples(parts, _operators, parts).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-        parts.map(lambda e: f"(-{e})"),
+        parts.map(lambda e: f"(- {e})"),
         parts.map(lambda e: f"(!{e})"),
         parts.map(lambda e: f"`<${{{e}}}>`"),
         st.tuples(parts, parts, parts).map(lambda t: f"(if ({t[0]}) {t[1]} else {t[2]})"),

@@ -1,0 +1,3 @@
+class Needy:
+    def ping(self) -> int:
+        return 1

@@ -1,0 +1,3 @@
+class Outdated:
+    def ping(self) -> int:
+        return 1
