@@ -32,6 +32,8 @@ class _Default:
 
 
 DEFAULT: Final = _Default()
+#: A deadline is 64 bits of nanoseconds; this is more than a hundred years.
+_MOST_NS: Final = 1 << 62
 Timeout = float | None | _Default
 Key = str | bytes | int | None
 
@@ -264,7 +266,15 @@ class Host:
     def _deadline(self, timeout: Timeout) -> int:
         if isinstance(timeout, _Default):
             timeout = self.config.call_timeout_s
-        return 0 if timeout is None else time.monotonic_ns() + int(timeout * 1e9)
+        if timeout is None:
+            return 0
+        try:
+            span_ns = int(timeout * 1e9)
+        except (TypeError, ValueError, OverflowError):
+            span_ns = -1
+        if not 0 <= span_ns < _MOST_NS:
+            raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
+        return time.monotonic_ns() + span_ns
 
     def _decoder(self, name: str, method: str, wanted: Any) -> Callable[[Any], Any]:
         if wanted is not None:
