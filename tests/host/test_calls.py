@@ -368,8 +368,10 @@ def test_health_does_not_wait_for_a_worker_that_is_busy(
     host.start("desk", "<2")
     path = fifo("answer")
     call = host.submit("desk", "wait_for", str(path))
-    assert host.health("desk") == {pid_of(host, "desk"): "it did not answer within 0.05 s"}
-    path.write_text("done")
+    # Can be opened once the worker reads from it.
+    with path.open("w") as answer:
+        assert host.health("desk") == {pid_of(host, "desk"): "it did not answer within 0.05 s"}
+        answer.write("done")
     assert call.result() == "done"
 
 
