@@ -27,7 +27,7 @@ SLICE: Final = 8192
 BUFFER: Final = 8192
 
 
-def _halt() -> LoadedFunction:
+def end_function() -> LoadedFunction:
     """What the body of a module returns to."""
     function = LoadedFunction("<end>", "", -1, -1)
     function.code = [(int(Op.HALT), None, None, None)]
@@ -99,7 +99,7 @@ class Machine:
         self.current = -1
         self.frames: list[Frame] = []
         self.max_frames = 0
-        self.function: LoadedFunction = _halt()
+        self.function: LoadedFunction = end_function()
         self.operations: Any = iter(self.function.code)
         self.registers: list[Value] = []
         self.next_module()
@@ -111,13 +111,19 @@ class Machine:
         self.current += 1
         if self.current >= len(self.modules):
             return False
-        end = _halt()
+        end = end_function()
         self.frames = [(end, iter(end.code), [None], -1)]
         self.function = self.modules[self.current].functions[0]
         self.registers = list(self.function.template)
         self.operations = iter(self.function.code)
         self.max_frames = MAX_CALLS + 1 + self.function.is_hidden
         return True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickling is right only at a safe point: elsewhere the interpreter holds the state."""
+        from . import snapshot
+
+        return snapshot.restore, (self.program, snapshot.take(self))
 
     # -- output and safe points --------------------------------------------
 
