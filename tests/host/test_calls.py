@@ -167,7 +167,7 @@ def test_an_error_keeps_type_message_and_traceback(desk: Host, pid_of: Any) -> N
     assert (error.component, error.version) == ("desk", "1.0.0")
     assert error.worker == pid_of(desk, "desk")
     assert "in boom" in error.remote_traceback
-    assert 'raise KeyError(text)' in error.remote_traceback
+    assert "raise KeyError(text)" in error.remote_traceback
     assert any("Remote traceback" in note for note in error.__notes__)
 
 
@@ -187,9 +187,7 @@ def test_leaving_the_interpreter_is_an_error_like_another(desk: Host) -> None:
 # -- deadlines and cancellation -----------------------------------------------------------
 
 
-def test_a_deadline_ends_the_wait_and_not_the_work(
-    host: Host, fifo: Callable[[str], Path]
-) -> None:
+def test_a_deadline_ends_the_wait_and_not_the_work(host: Host, fifo: Callable[[str], Path]) -> None:
     host.start("desk", "<2")
     path = fifo("answer")
     began = time.monotonic()
