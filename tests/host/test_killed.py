@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from noodle_host import CallTimeout, Host, StartError, WorkerDied
+from noodle_host import CallTimeout, Host, HostError, StartError, WorkerDied
 
 #: What the issue of this feature allows from the kill to the caller's error.
 _NOTICE_S = 0.05
@@ -232,28 +232,32 @@ def test_a_stop_that_hangs_is_cut_short(host: Host, wait_gone: Callable[..., Non
     wait_gone(pid)
 
 
+def _close_under_load(plugins: Path) -> None:
+    host = Host(plugins)
+    host.start("desk", "<2")
+    ended = []
+
+    def call() -> None:
+        try:
+            while True:
+                host.call("desk", "echo", b"x" * 1000)
+        except Exception as error:
+            # Its traceback would hold on to what the call was using.
+            ended.append(type(error))
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    host.close()
+    for thread in threads:
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+    assert len(ended) == 4
+    assert all(issubclass(kind, HostError) for kind in ended)
+
+
 def test_closing_under_load_leaves_nothing_and_hangs_nobody(
     plugins: Path, leaves_nothing: Any
 ) -> None:
     with leaves_nothing():
-        host = Host(plugins)
-        host.start("desk", "<2")
-        ended = []
-
-        def call() -> None:
-            try:
-                while True:
-                    host.call("desk", "echo", b"x" * 1000)
-            except Exception as error:
-                ended.append(error)
-
-        threads = [threading.Thread(target=call) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        host.close()
-        for thread in threads:
-            thread.join(timeout=20)
-            assert not thread.is_alive()
-        assert len(ended) == 4
-        # Their tracebacks hold on to what the calls were using.
-        ended.clear()
+        _close_under_load(plugins)

@@ -13,7 +13,7 @@ from .brackets import Brackets
 #: Expressions and blocks within one another; each takes several calls in every stage.
 MAX_NESTING: Final = 500
 #: A tree is as deep as its longest row of operators and calls is long.
-MAX_HEIGHT: Final = 1500
+MAX_HEIGHT: Final = 2000
 
 
 class SyntaxProblem(Exception):
@@ -50,6 +50,7 @@ class Cursor:
         self.brackets = Brackets(tokens)
         self._unread = [i for i, token in enumerate(tokens) if token.kind is TokenKind.ERROR]
         self._reported = -1
+        self._is_too_deep = False
         #: Whether a missing closing brace has been reported, at the end of the file.
         self.misses_brace = False
 
@@ -141,16 +142,19 @@ class Cursor:
         self._reported = self.index
         token = self.token
         self.misses_brace |= token.kind is TokenKind.END
-        line, column, length = token.line, token.column, 1
+        line, column = token.line, token.column
+        shown = token.text.split("\n", 1)[0]
+        if token.kind in (TokenKind.TEMPLATE_MIDDLE, TokenKind.TEMPLATE_END):
+            shown = "}"
+        length = max(1, len(shown))
         if token.kind is TokenKind.END:
             found = "end of file"
-        elif not self.follows_on_line() and self.index:
+        elif self.index != self.start and not self.follows_on_line():
             found = "end of line"
             line, column = _end(self.tokens[self.index - 1])
+            length = 1
         else:
-            first, newline, _ = token.text.partition("\n")
-            found = f'"{first}..."' if newline else f'"{first}"'
-            length = max(1, len(first))
+            found = f'"{shown}"'
         message = f"expected {what}, found {found}"
         self.complain_at(message, line, column, length, phase="parsing")
         raise SyntaxProblem
@@ -172,7 +176,11 @@ class Cursor:
         """Go one level deeper; whoever enters leaves, unless a problem is raised."""
         self.nesting += 1
         if self.nesting > MAX_NESTING:
-            self.fail(f"nested more than {MAX_NESTING} levels deep", self.token)
+            # The rest of the file may be as deep.
+            if not self._is_too_deep:
+                self._is_too_deep = True
+                self.complain(f"nested more than {MAX_NESTING} levels deep", self.token)
+            raise SyntaxProblem
 
     def grow(self, place: Token) -> None:
         """Count an operator or a call."""

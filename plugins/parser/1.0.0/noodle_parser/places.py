@@ -12,13 +12,10 @@ def beginning(node: ast.Expression) -> tuple[int, int]:
     """
     while True:
         if isinstance(node, ast.Call):
-            first = node.callee
-            if node.arguments:
-                # In a pipeline the first argument stands in front.
-                argument = beginning(node.arguments[0].value)
-                if argument < beginning(first):
-                    return argument
-            node = first
+            # In a pipeline the first argument stands in front.
+            first = node.arguments[0].value if node.arguments else node
+            is_piped = (first.line, first.column) < (node.line, node.column)
+            node = first if is_piped else node.callee
         elif isinstance(node, ast.Binary | ast.Logical):
             node = node.left
         elif isinstance(node, ast.Member | ast.Index | ast.Slice):

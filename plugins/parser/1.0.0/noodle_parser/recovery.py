@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from hookspecs.tokens import TokenKind
 
-from .cursor import Cursor, SyntaxProblem
+from .cursor import MAX_NESTING, Cursor, SyntaxProblem
 
 #: No statement begins with one of these: the line goes on with the one before.
 _CONTINUES: Final = frozenset(
@@ -31,10 +32,13 @@ class Recovery(Cursor):
         statements whose head is wrong: these are read for their errors.
         """
         tokens, texts = self.tokens, self.texts
-        reads_blocks = texts[start] in _BLOCK_WORDS
+        if self.kind is TokenKind.END:
+            return
+        reads_blocks = texts[start] in _BLOCK_WORDS and self.nesting < MAX_NESTING
         index = self._behind_open_brackets(start)
         if index == start:
             index = self.brackets.behind(index)
+        self._note_names(start, index)
         while tokens[index].kind is not TokenKind.END:
             text = texts[index]
             is_block = text == "{" and reads_blocks
@@ -47,16 +51,18 @@ class Recovery(Cursor):
                 break
             if is_block:
                 self.go_to(index)
-                try:
+                # It fails only at the end of the file.
+                with suppress(SyntaxProblem):
                     self.block()
-                except SyntaxProblem:
-                    # Nested too deep, which has been reported.
-                    self.go_to(self.brackets.behind(index))
                 index = self.index
             else:
-                index = self.brackets.behind(index)
+                behind = self.brackets.behind(index)
+                self._note_names(index, behind)
+                index = behind
         self.go_to(index)
-        for token in tokens[start:index]:
+
+    def _note_names(self, start: int, end: int) -> None:
+        for token in self.tokens[start:end]:
             if token.kind is TokenKind.NAME:
                 self.skipped_names.add(token.text)
 

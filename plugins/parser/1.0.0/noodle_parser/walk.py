@@ -109,10 +109,12 @@ class Walk:
             binding = self.scopes.visible.get(name)
             if binding is not None and self.scopes.bindings[binding].kind in _TYPE_KINDS:
                 continue
-            if name in BUILTIN_TYPES or name in self.grammar.skipped_names:
+            if name in BUILTIN_TYPES:
                 continue
             # Nothing can be proved about it.
             type_.names.clear()
+            if name in self.grammar.skipped_names:
+                continue
             if name in LATER_TYPES:
                 self.complain(f"not supported yet: {name}", line, column, len(name))
                 continue

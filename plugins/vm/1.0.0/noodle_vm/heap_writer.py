@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .builtins import BUILTINS, INTERNAL
+from .builtins import BUILTINS
 from .calls import BASE_CONSTRUCTOR
 from .keys import from_key
 from .loaded import LoadedParameter
@@ -45,7 +45,7 @@ def fixtures(machine: Machine) -> dict[tuple[str, ...], Value]:
         ("constructor", "error"): BASE_CONSTRUCTOR,
         ("constructor", "none"): NO_CONSTRUCTOR,
     }
-    for tables in (BUILTINS, INTERNAL):
+    for tables in (BUILTINS, machine.prelude.internal):
         known |= {("built in", name): value for name, value in tables.items()}
     for name, class_ in ERROR_CLASSES.items():
         known["class", name] = class_

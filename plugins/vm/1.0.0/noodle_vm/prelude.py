@@ -228,8 +228,9 @@ class Prelude:
     """The loaded functions, and frames of them that the machine needs."""
 
     def __init__(self) -> None:
-        internal = {**INTERNAL, "make": BuiltinFunction("make", make, 2, 2)}
-        self.module = LoadedModule(_assemble(), "<prelude>", PRELUDE, {}, internal.__getitem__)
+        self.internal = {**INTERNAL, "make": BuiltinFunction("make", make, 2, 2)}
+        known = self.internal.__getitem__
+        self.module = LoadedModule(_assemble(), "<prelude>", PRELUDE, {}, known)
         self.functions = {
             function.name: FunctionValue(function, []) for function in self.module.functions[1:]
         }
