@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from hookspecs.bytecode import encode
 from hookspecs.contracts.vm import Exit, Output, Program, ProgramModule
 from hookspecs.diagnostics import Diagnostic
 from noodle_host.source import imported_file
@@ -172,3 +174,35 @@ def chain() -> Iterator[Chain]:
     finally:
         for folder in folders:
             sys.path.remove(folder)
+
+
+class Nbc:
+    """Programs of hand-written bytecode; see ``nbc_assembler.py``."""
+
+    def __init__(self, chain: Chain) -> None:
+        path = Path(__file__).with_name("nbc_assembler.py")
+        spec = importlib.util.spec_from_file_location("nbc_assembler", path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.chain = chain
+        self.assemble = module.assemble
+
+    def program(self, text: str, **tables: Any) -> Program:
+        module = self.assemble(text, **tables)
+        return Program([ProgramModule(module.file, encode(module), {})])
+
+    def run(self, text: str, **tables: Any) -> Ran:
+        return self.chain.run(self.program(text, **tables))
+
+    def prints(self, text: str, **tables: Any) -> str:
+        """What a program prints that ends without an error."""
+        ran = self.run(text, **tables)
+        assert (ran.stderr, ran.status) == ("", 0)
+        return ran.stdout
+
+
+@pytest.fixture(scope="session")
+def nbc(chain: Chain) -> Nbc:
+    return Nbc(chain)
