@@ -188,6 +188,7 @@ class Nbc:
         spec.loader.exec_module(module)
         self.chain = chain
         self.assemble = module.assemble
+        self.stack_size = module.stack_size
 
     def program(self, text: str, **tables: Any) -> Program:
         module = self.assemble(text, **tables)

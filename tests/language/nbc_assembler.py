@@ -65,7 +65,7 @@ def assemble(text: str, file: str = "test.noodle", **tables: Any) -> Module:
             for name in function.captures
         ]
     for function in module.functions:
-        function.stack_size = _stack_size(module, function)
+        function.stack_size = stack_size(module, function)
     return module
 
 
@@ -165,7 +165,7 @@ class _Assembly:
         return len(names)
 
 
-def _stack_size(module: Module, function: Function) -> int:
+def stack_size(module: Module, function: Function) -> int:
     """The greatest depth, following the code; what is wrong is left to ``verify``."""
     depths: dict[int, int] = {}
     pending = [(0, 0)]

@@ -106,7 +106,7 @@ class Machine:
 
     def next_module(self) -> bool:
         """Stand at the beginning of the next module's body; false if there is none."""
-        if self.current >= 0:
+        if 0 <= self.current < len(self.modules):
             self.modules[self.current].value.initialized = True
         self.current += 1
         if self.current >= len(self.modules):
