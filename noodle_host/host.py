@@ -79,6 +79,8 @@ class Host:
         self._watch = LoopWatch(self._endpoint, self._bell)
         self._types = ContractTypes()
         self._kinds: dict[str, str] = {}
+        self._decoders: dict[tuple[str, str], Callable[[Any], Any]] = {}
+        self._default_span_ns = self._span_ns(self.config.call_timeout_s)
         release = weakref.WeakMethod(self._supervisor.release_inherited)
         os.register_at_fork(after_in_child=lambda: (method := release()) and method())
 
@@ -264,8 +266,12 @@ class Host:
         return self._watch.items(name, key, start)
 
     def _deadline(self, timeout: Timeout) -> int:
-        if isinstance(timeout, _Default):
-            timeout = self.config.call_timeout_s
+        span_ns = self._default_span_ns if isinstance(timeout, _Default) else self._span_ns(timeout)
+        return span_ns and time.monotonic_ns() + span_ns
+
+    @staticmethod
+    def _span_ns(timeout: float | None) -> int:
+        """A timeout in nanoseconds; 0 = none."""
         if timeout is None:
             return 0
         try:
@@ -274,17 +280,26 @@ class Host:
             span_ns = -1
         if not 0 <= span_ns < _MOST_NS:
             raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
-        return time.monotonic_ns() + span_ns
+        # A timeout of nothing is one all the same.
+        return span_ns or 1
 
     def _decoder(self, name: str, method: str, wanted: Any) -> Callable[[Any], Any]:
         if wanted is not None:
             return self._types.decoder(wanted)
+        known = self._decoders.get((name, method))
+        return self._contract_decoder(name, method) if known is None else known
+
+    def _contract_decoder(self, name: str, method: str) -> Callable[[Any], Any]:
         kind = self._kinds.get(name)
         if kind is None:
             self._check_open()
             self._kinds.update({info.name: info.kind for info in self.components()})
-            kind = self._kinds.get(name, "service")
-        return self._types.contract_decoder(kind, method)
+            kind = self._kinds.get(name)
+            if kind is None:
+                # It is not running; what is sent to it will say so.
+                return self._types.contract_decoder("service", method)
+        decode = self._decoders[name, method] = self._types.contract_decoder(kind, method)
+        return decode
 
     # -- end ---------------------------------------------------------------
 

@@ -85,7 +85,9 @@ class Call(Future[Any]):
             error = codec.decode_error(body, self.method)
         else:
             raise CorruptError(f"a record of kind {kind} does not answer a call")
-        if self._settle(_FINISHED, error, body, position):
+        if (
+            self._lazy_condition is None and self._decide(_FINISHED, error, body, position, None)
+        ) or self._settle(_FINISHED, error, body, position):
             # Usually nobody has asked to be told.
             if self._lazy_condition is not None or self._wakes is not None:
                 self._announce()

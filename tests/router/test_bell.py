@@ -191,6 +191,18 @@ def test_spin_is_short_and_given_up_when_it_does_not_pay(
     assert fastest_ns[2] < 10_000
 
 
+def test_native_sleepers_say_on_which_core_they_are(
+    native: Any, bell: Doorbell, memory_in: Any
+) -> None:
+    sleeper = native.Sleeper(bell)
+    assert bell.words[layout.BELL_CORE] == 0
+    sleeper.spin([native.LaneReader(memory_in(native, 1024))])
+    assert bell.words[layout.BELL_CORE] - 1 in os.sched_getaffinity(0)
+    bell.words[layout.BELL_CORE] = 0
+    sleeper.sleep(no_mail, 0.0)
+    assert bell.words[layout.BELL_CORE] - 1 in os.sched_getaffinity(0)
+
+
 def test_mail_is_seen_however_badly_spinning_has_paid(
     lanes: Any, bell: Doorbell, memory_in: Any
 ) -> None:
