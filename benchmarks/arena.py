@@ -1,7 +1,8 @@
 """Each contender in a process of its own, which measures when it is its turn.
 
 So none is disturbed by the threads of another, all have the same surroundings,
-and the turns can be interleaved.
+and the turns can be interleaved. Between its turns a contender is stopped: some
+of them spin while they wait, and would take the cores from the one whose turn it is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import multiprocessing
 import os
+import signal
 import statistics
 import threading
 import time
@@ -135,6 +137,8 @@ def _do(contender: Contender, work: Work) -> list[float]:
 
 
 def _serve(name: str, connection: Connection) -> None:
+    # A group of its own, with the processes that it starts: they are stopped together.
+    os.setpgid(0, 0)
     module, class_name, arguments, environment = ROSTER[name]
     os.environ.update(environment)
     try:
@@ -164,6 +168,7 @@ class Arena:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._connections: dict[str, Connection] = {}
+        self._groups: dict[str, int] = {}
         self._processes: list[Any] = []
         #: Why a contender is not there.
         self.missing: dict[str, str] = {}
@@ -180,6 +185,8 @@ class Arena:
                 problem = "failed to start: its process ended"
             if problem is None:
                 self._connections[name] = near
+                self._groups[name] = process.pid
+                self._signal(name, signal.SIGSTOP)
             else:
                 self.missing[name] = problem
 
@@ -191,9 +198,16 @@ class Arena:
     def turn(self, name: str, work: Work) -> list[float] | str:
         """Let one contender work: its times in seconds, or why it has none."""
         connection = self._connections[name]
+        self._signal(name, signal.SIGCONT)
         connection.send(work)
         answer: list[float] | str = connection.recv()
+        self._signal(name, signal.SIGSTOP)
         return answer
+
+    def _signal(self, name: str, number: int) -> None:
+        # Ray's processes are in groups of their own, and miss each other's heartbeats.
+        if not name.startswith("ray"):
+            os.killpg(self._groups[name], number)
 
     def medians_us(
         self, works: Mapping[str, Work], rounds: int, names: Iterable[str] | None = None
@@ -226,7 +240,8 @@ class Arena:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for connection in self._connections.values():
+        for name, connection in self._connections.items():
+            self._signal(name, signal.SIGCONT)
             connection.send(None)
         for process in self._processes:
             process.join()

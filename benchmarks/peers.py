@@ -11,9 +11,9 @@ from .contenders.floor import SPIN_ROUNDS
 SIZES: Final = {
     "64B": Work(400, 64),
     "4KiB": Work(400, 4 << 10),
-    "64KiB": Work(100, 64 << 10),
-    "1MiB": Work(10, 1 << 20),
-    "16MiB": Work(2, 16 << 20),
+    "64KiB": Work(200, 64 << 10),
+    "1MiB": Work(40, 1 << 20),
+    "16MiB": Work(5, 16 << 20),
 }
 PIPELINED: Final = Work(2000, 64, in_flight=64)
 #: Both sides have gone to sleep when the call comes.
