@@ -99,8 +99,7 @@ def random_function(seed: int, length: int) -> Module:
         Function("<module>", False, [], [], [], 2, body, [], []),
         Function("f", False, [], [], slots, 0, code, [], []),
     ]
-    module = Module("m", ["print"], list(_CONSTANTS), [], [], functions, [], [], [], [])
-    return module
+    return Module("m", ["print"], list(_CONSTANTS), [], [], functions, [], [], [], [])
 
 
 class Failed(Exception):

@@ -34,12 +34,14 @@ class _Literal(str):
 
 
 class _Leave:
-    """Stands where the inside of a container ends."""
+    """Stands where the inside of a container ends; what was there where it began."""
 
-    __slots__ = ("container",)
+    __slots__ = ("container", "dots", "pieces")
 
-    def __init__(self, container: Value) -> None:
+    def __init__(self, container: Value, pieces: int, dots: int) -> None:
         self.container = container
+        self.pieces = pieces
+        self.dots = dots
 
 
 #: A value, a literal, or where a container ends.
@@ -65,21 +67,31 @@ def shown(value: Value) -> str:
     """
     pieces: list[str] = []
     size = 0
+    dots = 0
     inside: set[int] = set()
+    # The pieces of containers that hold no dots: their text is the same everywhere,
+    # and a value that shares its parts again and again has more text than memory.
+    done: dict[int, tuple[int, int]] = {}
     pending: list[_Part] = [value]
     while pending:
         part = pending.pop()
         if type(part) is _Leave:
             inside.discard(id(part.container))
+            if part.dots == dots:
+                done[id(part.container)] = (part.pieces, len(pieces))
             continue
         piece = _scalar(part)
         if piece is None:
             if id(part) in inside:
                 piece = _dots(part)
+                dots += 1
+            elif id(part) in done:
+                start, end = done[id(part)]
+                piece = "".join(pieces[start:end])
             else:
                 parts = _CONTAINERS[type(part)](part)
                 inside.add(id(part))
-                pending.append(_Leave(part))
+                pending.append(_Leave(part, len(pieces), dots))
                 pending.extend(reversed(parts))
                 continue
         pieces.append(piece)
