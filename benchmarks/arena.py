@@ -185,6 +185,7 @@ class Arena:
                 problem = "failed to start: its process ended"
             if problem is None:
                 self._connections[name] = near
+                assert process.pid is not None
                 self._groups[name] = process.pid
                 self._signal(name, signal.SIGSTOP)
             else:
