@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -58,7 +59,9 @@ class _Duplex:
                 sample.delete()
                 return data
             if self._notifier is not None:
-                self._listener.timed_wait(iox2.Duration.from_millis(1000))
+                # Being stopped between turns interrupts it.
+                with contextlib.suppress(iox2.ListenerWaitError):
+                    self._listener.timed_wait(iox2.Duration.from_millis(1000))
 
 
 def _serve(name: str, events: bool, ready: Any) -> None:

@@ -296,7 +296,7 @@ def test_results_that_are_not_fetched_hold_up_their_caller_and_nobody_else(
     calls = []
 
     def submit_all() -> None:
-        calls.extend(rig.submit("echo", body, timeout_s=0.2) for body in bodies)
+        calls.extend(rig.submit("echo", body, timeout_s=2.0) for body in bodies)
 
     with pytest.raises(CallTimeout, match="large results wait to be fetched"):
         submit_all()
