@@ -35,9 +35,9 @@ class FunctionUnit(Statements):
         functions.append(Function(name, is_initializer, [], [], [], 0, [], [], []))
         return len(functions) - 1
 
-    def _make(self, index: int, function: ast.Function) -> None:
+    def _make(self, index: int, function: ast.Function, is_inner: bool = False) -> None:
         """Generate a function, and leave it on the stack."""
-        unit = self._inner(index, id(function), function.receiver)
+        unit = self._inner(index, id(function), function.receiver, is_inner)
         made = self.tables.module.functions[index]
         for parameter in function.parameters:
             made.parameters.append(self.tables.parameter(parameter))
@@ -57,11 +57,10 @@ class FunctionUnit(Statements):
             made.source_map = []
         self.code.emit(Opcode.MAKE_FUNCTION, index)
 
-    def _inner(self, index: int, key: int, receiver: int) -> FunctionUnit:
+    def _inner(self, index: int, key: int, receiver: int, is_inner: bool = False) -> FunctionUnit:
         made = self.tables.module.functions[index]
         code = Assembler(self.tables.module, made.name)
-        is_inner = self.is_inner or receiver != BUILTIN
-        unit = FunctionUnit(self.shared, code, is_inner)
+        unit = FunctionUnit(self.shared, code, self.is_inner or is_inner)
         if receiver != BUILTIN:
             made.parameters.append(Parameter("self"))
             slot = code.slot("self")
@@ -83,10 +82,16 @@ class FunctionUnit(Statements):
         if node.receiver != BUILTIN:
             self._to_cell(node.receiver, 0)
             slot = 1
+        has_defaults = any(parameter.default is not None for parameter in node.parameters)
+        if has_defaults:
+            # A function in a default may capture a parameter that comes later.
+            for parameter in node.parameters:
+                if self.is_own_cell(parameter.binding):
+                    self.code.emit(Opcode.EMPTY_CELL, self.slot_of(parameter.binding))
         for parameter in node.parameters:
             if parameter.default is not None:
                 self.default(parameter.default, slot, parameter)
-            self._to_cell(parameter.binding, slot)
+            self._to_cell(parameter.binding, slot, has_defaults)
             slot += 1
 
     def default(self, value: ast.Expression, slot: int, parameter: ast.Parameter) -> None:
@@ -99,10 +104,12 @@ class FunctionUnit(Statements):
         self.code.emit(Opcode.STORE_FAST, slot)
         self.code.place(given)
 
-    def _to_cell(self, binding: int, slot: int) -> None:
+    def _to_cell(self, binding: int, slot: int, is_made: bool = False) -> None:
         if self.is_own_cell(binding):
             self.code.emit(Opcode.LOAD_FAST, slot)
-            self.code.emit(Opcode.MAKE_CELL, self.slot_of(binding))
+            self.code.emit(
+                Opcode.STORE_CELL if is_made else Opcode.MAKE_CELL, self.slot_of(binding)
+            )
 
     def end(self, function: ast.Function) -> None:
         """Fall off the end: the result is null."""
@@ -154,8 +161,8 @@ class FunctionUnit(Statements):
                 self.code.emit(Opcode.POP_TOP)
             case ast.ExportNames():
                 for exported in node.names:
-                    name = self.tables.module.names[self.module_name(exported.binding)]
-                    self.tables.module.exports.append(Export(exported.exported, name))
+                    own = self.tables.module.names[self.module_name(exported.binding)]
+                    self.tables.module.exports.append(Export(exported.exported, own))
             case ast.ExportFrom():
                 self._export_from(node)
             case _:
@@ -199,14 +206,14 @@ class FunctionUnit(Statements):
         if node.parent is not None:
             self.expression(node.parent)
         if node.constructor is not None:
-            self._make(self._new_function(node.constructor.name), node.constructor)
+            self._make(self._new_function(node.constructor.name), node.constructor, True)
         values = [field for field in node.fields if field.value is not None]
         if values:
             self._initializer(node, values)
         plain = [method for method in node.methods if not method.is_static]
         static = [method for method in node.methods if method.is_static]
         for method in [*plain, *static]:
-            self._make(self._new_function(method.function.name), method.function)
+            self._make(self._new_function(method.function.name), method.function, True)
         private = [
             *(field.name for field in node.fields if field.is_private),
             *(method.name for method in node.methods if method.is_private),
@@ -233,7 +240,7 @@ class FunctionUnit(Statements):
     def _initializer(self, node: ast.ClassDeclaration, fields: list[ast.Field]) -> None:
         """A function that gives the fields of a new instance their first values."""
         index = self._new_function(f"{node.name}.constructor", is_initializer=True)
-        unit = self._inner(index, id(node), node.receiver)
+        unit = self._inner(index, id(node), node.receiver, is_inner=True)
         made = self.tables.module.functions[index]
         unit.open_frame(made, id(node), None)
         unit.at(node)

@@ -33,7 +33,7 @@ class Expressions(Unit):
     """The part that generates expressions."""
 
     def function(self, function: ast.Function) -> None:
-        """Leave a new function value; see :class:`.functions.FunctionUnit`."""
+        """Leave a new function value; see :class:`.declarations.FunctionUnit`."""
         raise NotImplementedError
 
     def match(self, node: ast.Match) -> None:

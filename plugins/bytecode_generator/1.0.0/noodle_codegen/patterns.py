@@ -22,7 +22,7 @@ class Patterns(Expressions):
 
     def match(self, node: ast.Match) -> None:
         self.expression(node.subject)
-        subject = self.code.slot("")
+        subject = self.temporary()
         self.code.emit(Opcode.STORE_FAST, subject)
         end = Label()
         for arm in node.arms:
@@ -43,6 +43,7 @@ class Patterns(Expressions):
         self.code.emit(Opcode.LOAD_FAST, subject)
         self.code.emit(Opcode.MATCH_FAIL)
         self.code.place(end)
+        self.release(subject)
 
     def _pattern(self, pattern: ast.Pattern, fail: Label) -> None:
         """Take the value from the stack; jump to ``fail`` if it does not fit."""
@@ -73,17 +74,19 @@ class Patterns(Expressions):
 
     def _parts(self, patterns: list[ast.Pattern], fail: Label) -> None:
         """Take a list of values, or null if nothing fits, from the stack."""
-        found = self.code.slot("")
+        found = self.temporary()
         self.code.emit(Opcode.STORE_FAST, found)
         self.code.emit(Opcode.LOAD_FAST, found)
         self.code.jump(Opcode.POP_JUMP_IF_NULL, fail)
+        self.release(found)
         if not patterns:
             return
         self.code.emit(Opcode.LOAD_FAST, found)
         self.code.emit(Opcode.UNPACK_LIST, len(patterns))
-        slots = [self.code.slot("") for _ in patterns]
+        slots = [self.temporary() for _ in patterns]
         for slot in slots:
             self.code.emit(Opcode.STORE_FAST, slot)
         for pattern, slot in zip(patterns, slots, strict=True):
             self.code.emit(Opcode.LOAD_FAST, slot)
+            self.release(slot)
             self._pattern(pattern, fail)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hookspecs import ast
-from hookspecs.bytecode import Opcode, SlotKind, Use
+from hookspecs.bytecode import Comparison, Opcode, SlotKind, Use
 
 from .assembler import Label, Region
 from .patterns import Patterns
-from .unit import Guard, Loop
+from .unit import Final, Goal, Guard, Loop
 from .variables import Home
 
 
@@ -19,12 +19,8 @@ class Statements(Patterns):
     #: What ``return`` checks its value against.
     returns: ast.Type | None = None
 
-    def class_value(self, node: ast.ClassDeclaration) -> None:
-        """See :class:`.declarations.Declarations`."""
-        raise NotImplementedError
-
     def declaration(self, node: ast.Statement) -> None:
-        """See :class:`.declarations.Declarations`."""
+        """See :class:`.declarations.FunctionUnit`."""
         raise NotImplementedError
 
     def statements(self, body: list[ast.Statement]) -> None:
@@ -204,7 +200,7 @@ class Statements(Patterns):
 
     def _ForIn(self, node: ast.ForIn) -> None:  # noqa: N802
         loop = self._new_loop()
-        iterator = self.code.slot("", SlotKind.ITERATOR)
+        iterator = self.temporary(SlotKind.ITERATOR)
         iterable = node.iterable
         if self.is_range(iterable) and len(node.names) == 1:
             assert isinstance(iterable, ast.Call)
@@ -230,30 +226,22 @@ class Statements(Patterns):
         self._loop(loop, node.body)
         self.code.jump(Opcode.JUMP_ABSOLUTE, loop.next)
         self.code.place(loop.leave)
+        self.release(iterator)
 
     # -- ways out ----------------------------------------------------------
 
     def _Break(self, node: ast.Break) -> None:  # noqa: N802
-        self._leave_loop(node, lambda loop: loop.leave)
+        self.at(node)
+        loop = self._innermost_loop()
+        self._leave(Goal(loop, loop.leave))
 
     def _Continue(self, node: ast.Continue) -> None:  # noqa: N802
-        self._leave_loop(node, lambda loop: loop.next)
+        self.at(node)
+        loop = self._innermost_loop()
+        self._leave(Goal(loop, loop.next))
 
-    def _leave_loop(self, node: ast.Node, label: Callable[[Loop], Label]) -> None:
-        self.at(node)
-        position = max(
-            index for index, item in enumerate(self.surroundings) if isinstance(item, Loop)
-        )
-        loop = self.surroundings[position]
-        assert isinstance(loop, Loop)
-        left = self._unwind(position + 1)
-        self.at(node)
-        depth = self.code.depth
-        if self.code.is_reachable:
-            for _ in range(depth - loop.depth):
-                self.code.emit(Opcode.POP_TOP)
-        self.code.jump(Opcode.JUMP_ABSOLUTE, label(loop))
-        self._rewind(left)
+    def _innermost_loop(self) -> Loop:
+        return next(item for item in reversed(self.surroundings) if isinstance(item, Loop))
 
     def _Return(self, node: ast.Return) -> None:  # noqa: N802
         if node.value is None:
@@ -265,33 +253,47 @@ class Statements(Patterns):
         check = self.tables.type(self.returns)
         if check >= 0:
             self.code.emit(Opcode.CHECK_TYPE, check)
-        left = self._unwind(0)
-        self.at(node)
-        self.code.emit(Opcode.RETURN_VALUE)
-        self._rewind(left)
+        self._leave(Goal())
 
-    def _unwind(self, position: int) -> list[Loop | Guard]:
-        """Execute what the guards from ``position`` on ask for, the innermost first.
+    def _leave(self, goal: Goal) -> None:
+        """Go to the next ``finally`` on the way to a goal, or to the goal itself.
 
-        Their regions are closed meanwhile: what fails on the way out belongs to
-        the guards outside. Returns what :meth:`_rewind` puts back.
+        A value to return is on the stack.
         """
-        left = self.surroundings[position:]
-        for item in reversed(left):
-            self.surroundings.pop()
+        left: list[Guard] = []
+        final = None
+        for item in reversed(self.surroundings):
+            if item is goal.loop:
+                break
             if isinstance(item, Guard):
-                for region in item.regions:
-                    self.code.close(region)
-                if item.final is not None:
-                    self.statements(item.final)
-        return left
+                left.append(item)
+                final = item.final
+                if final is not None:
+                    break
+        # The stack may get lower than the handlers of what is left can bear.
+        for guard in left:
+            self.code.close(guard.region)
+        if final is not None:
+            if goal.loop is None:
+                self.code.emit(Opcode.STORE_FAST, final.value)
+            self._cut_stack(left[-1].region.depth)
+            self._go_through(final, final.index(goal))
+        elif goal.loop is None or goal.label is None:
+            self.code.emit(Opcode.RETURN_VALUE)
+        else:
+            self._cut_stack(goal.loop.depth)
+            self.code.jump(Opcode.JUMP_ABSOLUTE, goal.label)
+        for guard in left:
+            self.code.open(guard.region)
 
-    def _rewind(self, left: list[Loop | Guard]) -> None:
-        for item in left:
-            if isinstance(item, Guard):
-                for region in item.regions:
-                    self.code.open(region)
-        self.surroundings += left
+    def _cut_stack(self, depth: int) -> None:
+        while self.code.is_reachable and self.code.depth > depth:
+            self.code.emit(Opcode.POP_TOP)
+
+    def _go_through(self, final: Final, way: int | None) -> None:
+        self.constant(way)
+        self.code.emit(Opcode.STORE_FAST, final.way)
+        self.code.jump(Opcode.JUMP_ABSOLUTE, final.start)
 
     # -- errors ------------------------------------------------------------
 
@@ -303,37 +305,66 @@ class Statements(Patterns):
     def _Try(self, node: ast.Try) -> None:  # noqa: N802
         if not self.code.is_reachable:
             return
-        depth = self.code.depth
-        end = Label()
-        whole = Region(depth)
-        outer = Guard([whole], node.final)
-        if node.final is not None:
-            self.code.open(whole)
-            self.surroundings.append(outer)
-        if node.catches:
-            body = Region(depth)
-            self.code.open(body)
-            self.surroundings.append(Guard([body]))
-            self.statements(node.body)
-            self.surroundings.pop()
-            self.code.close(body)
-            normal = Label()
-            self.code.jump(Opcode.JUMP_ABSOLUTE, normal)
-            self.code.handle(body)
-            self._catches(node.catches, normal)
-            self.code.place(normal)
-        else:
-            self.statements(node.body)
         if node.final is None:
+            self._try_to_catch(node)
             return
-        self.surroundings.pop()
-        self.code.close(whole)
+        final = Final(Label(), self.temporary(), self.temporary())
+        guard = Guard(Region(self.code.depth), final)
+        self._guarded(guard, lambda: self._try_to_catch(node))
+        self.at(node)
+        goes_on = self.code.is_reachable
+        self._go_through(final, None)
+        self.code.handle(guard.region)
+        if self.code.is_reachable:
+            self.code.emit(Opcode.STORE_FAST, final.value)
+            self._go_through(final, final.index(None))
+        self.code.place(final.start)
         self.statements(node.final)
-        self.code.jump(Opcode.JUMP_ABSOLUTE, end)
-        self.code.handle(whole)
-        self.statements(node.final)
-        self.code.emit(Opcode.RETHROW)
+        self.at(node)
+        self._go_on_behind(final, goes_on)
+        self.release(final.way, final.value)
+
+    def _go_on_behind(self, final: Final, goes_on: bool) -> None:
+        """Go where each way leads that came through a ``finally``."""
+        end = Label()
+        if goes_on and final.goals:
+            self.code.emit(Opcode.LOAD_FAST, final.way)
+            self.code.jump(Opcode.POP_JUMP_IF_NULL, end)
+        for index, goal in enumerate(final.goals):
+            following = Label()
+            if index < len(final.goals) - 1:
+                self.code.emit(Opcode.LOAD_FAST, final.way)
+                self.constant(index)
+                self.code.emit(Opcode.COMPARE_OP, Comparison.EQ)
+                self.code.jump(Opcode.POP_JUMP_IF_FALSE, following, Use.CONDITION)
+            if goal is None:
+                self.code.emit(Opcode.LOAD_FAST, final.value)
+                self.code.emit(Opcode.RETHROW)
+            else:
+                if goal.loop is None:
+                    self.code.emit(Opcode.LOAD_FAST, final.value)
+                self._leave(goal)
+            self.code.place(following)
         self.code.place(end)
+
+    def _guarded(self, guard: Guard, generate: Callable[[], None]) -> None:
+        self.code.open(guard.region)
+        self.surroundings.append(guard)
+        generate()
+        self.surroundings.pop()
+        self.code.close(guard.region)
+
+    def _try_to_catch(self, node: ast.Try) -> None:
+        if not node.catches:
+            self.statements(node.body)
+            return
+        guard = Guard(Region(self.code.depth))
+        self._guarded(guard, lambda: self.statements(node.body))
+        normal = Label()
+        self.code.jump(Opcode.JUMP_ABSOLUTE, normal)
+        self.code.handle(guard.region)
+        self._catches(node.catches, normal)
+        self.code.place(normal)
 
     def _catches(self, catches: list[ast.Catch], normal: Label) -> None:
         """The error is on the stack; each clause goes on to ``normal``."""

@@ -14,7 +14,7 @@ from .tables import Tables
 from .variables import Home, Variables
 
 
-@dataclass
+@dataclass(eq=False)
 class Loop:
     """Where ``break`` and ``continue`` lead, and the stack's depth there."""
 
@@ -23,12 +23,41 @@ class Loop:
     depth: int
 
 
+@dataclass(frozen=True)
+class Goal:
+    """Where a way out leads: an end of a loop; without one, out of the function."""
+
+    loop: Loop | None = None
+    label: Label | None = None
+
+
+@dataclass
+class Final:
+    """A ``finally``, which stands in the code once, whichever way leads to it.
+
+    Slot ``way`` says how it goes on: null for straight on, otherwise an index
+    of ``goals``, where None stands for an error. Slot ``value`` is then the
+    error, or what is returned.
+    """
+
+    start: Label
+    way: int
+    value: int
+    goals: list[Goal | None] = field(default_factory=list)
+
+    def index(self, goal: Goal | None) -> int:
+        """The number of a goal; equal ones share it."""
+        if goal not in self.goals:
+            self.goals.append(goal)
+        return self.goals.index(goal)
+
+
 @dataclass
 class Guard:
-    """A ``try``: its regions, and what every way out has to execute."""
+    """Code whose errors are handled, and what every way out of it goes through."""
 
-    regions: list[Region] = field(default_factory=list)
-    final: list[ast.Statement] | None = None
+    region: Region
+    final: Final | None = None
 
 
 @dataclass
@@ -55,6 +84,7 @@ class Unit:
         self.is_inner = is_inner
         self.surroundings: list[Loop | Guard] = []
         self._slots: dict[int, int] = {}
+        self._unused: dict[SlotKind, list[int]] = {SlotKind.PLAIN: [], SlotKind.ITERATOR: []}
 
     # -- variables ---------------------------------------------------------
 
@@ -76,6 +106,16 @@ class Unit:
     def put_in_slot(self, binding: int, slot: int) -> None:
         """Say that a parameter or a captured cell has that slot."""
         self._slots[binding] = slot
+
+    def temporary(self, kind: SlotKind = SlotKind.PLAIN) -> int:
+        """A slot without a name, until it is released."""
+        unused = self._unused[kind]
+        return unused.pop() if unused else self.code.slot("", kind)
+
+    def release(self, *slots: int) -> None:
+        """Let others have slots from :meth:`temporary`."""
+        for slot in slots:
+            self._unused[self.code.slots[slot].kind].append(slot)
 
     def module_name(self, binding: int) -> int:
         kind = self.shared.module.bindings[binding].kind

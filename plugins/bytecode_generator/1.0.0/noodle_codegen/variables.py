@@ -60,7 +60,7 @@ def place_variables(module: ast.Module) -> Variables:
     survey = _Survey()
     _Walk(survey, module).run()
     captured: set[int] = set()
-    free: dict[int, list[int]] = defaultdict(list)
+    free: dict[int, dict[int, None]] = defaultdict(dict)
     homes = [Home.SLOT] * len(module.bindings)
     for binding, user in survey.uses:
         if survey.owners.get(binding, user) != user:
@@ -78,14 +78,13 @@ def place_variables(module: ast.Module) -> Variables:
         if homes[binding] is not Home.CELL:
             continue
         while user != owner:
-            if binding not in free[user]:
-                free[user].append(binding)
+            free[user][binding] = None
             user = survey.parents[user]
     cells = {
         block: [binding for binding in bindings if homes[binding] is Home.CELL]
         for block, bindings in survey.declared_in.items()
     }
-    return Variables(homes, free, cells)
+    return Variables(homes, {user: list(bindings) for user, bindings in free.items()}, cells)
 
 
 class _Walk:
