@@ -7,6 +7,7 @@ of them spin while they wait, and would take the cores from the one whose turn i
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import multiprocessing
 import os
@@ -18,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Final
+
+import psutil
 
 from .contenders.protocol import Contender
 
@@ -137,8 +140,6 @@ def _do(contender: Contender, work: Work) -> list[float]:
 
 
 def _serve(name: str, connection: Connection) -> None:
-    # A group of its own, with the processes that it starts: they are stopped together.
-    os.setpgid(0, 0)
     module, class_name, arguments, environment = ROSTER[name]
     os.environ.update(environment)
     try:
@@ -168,7 +169,7 @@ class Arena:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._connections: dict[str, Connection] = {}
-        self._groups: dict[str, int] = {}
+        self._pids: dict[str, int] = {}
         self._processes: list[Any] = []
         #: Why a contender is not there.
         self.missing: dict[str, str] = {}
@@ -186,7 +187,7 @@ class Arena:
             if problem is None:
                 self._connections[name] = near
                 assert process.pid is not None
-                self._groups[name] = process.pid
+                self._pids[name] = process.pid
                 self._signal(name, signal.SIGSTOP)
             else:
                 self.missing[name] = problem
@@ -206,9 +207,11 @@ class Arena:
         return answer
 
     def _signal(self, name: str, number: int) -> None:
-        # Ray's processes are in groups of their own, and miss each other's heartbeats.
-        if not name.startswith("ray"):
-            os.killpg(self._groups[name], number)
+        """Signal a contender and all that it has started."""
+        process = psutil.Process(self._pids[name])
+        for each in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.send_signal(number)
 
     def medians_us(
         self, works: Mapping[str, Work], rounds: int, names: Iterable[str] | None = None
