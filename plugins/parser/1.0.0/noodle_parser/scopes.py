@@ -23,10 +23,10 @@ from hookspecs.ast import Binding, BindingKind
 
 
 class Unresolved(NamedTuple):
-    """A use of a name that was not visible; ``known`` is what was, if kept."""
+    """A use of a name that was not visible; ``known`` is what was, or None if it was not kept."""
 
     node: ast.Name
-    known: list[str]
+    known: list[str] | None
     depth: int
     order: int
 
@@ -95,7 +95,7 @@ class Scopes:
 
     def postpone(self, node: ast.Name) -> None:
         """Remember a use of a name that is not visible."""
-        known: list[str] = []
+        known: list[str] | None = None
         # Every list is as long as the scopes are wide; one for each of a thousand
         # errors would help no one.
         if self._suggestions_left:

@@ -137,6 +137,8 @@ class Walk:
         for use in self.scopes.finish():
             name = use.node.name
             if name not in hidden:
-                near = did_you_mean(name, [*use.known, *BUILTIN_NAMES]) if use.known else ""
+                near = ""
+                if use.known is not None:
+                    near = did_you_mean(name, [*use.known, *BUILTIN_NAMES])
                 message = f'undefined name "{name}"{near}'
                 self.complain(message, use.node.line, use.node.column, len(name))
