@@ -173,11 +173,12 @@ def _count_error(
 
 
 def _wrong_count(name: str, least: int, most: int | None, given: int) -> Thrown:
+    counts = str(least)
     if most is None:
-        counts, last = f"at least {least}", least
-    else:
-        counts, last = (str(most) if least == most else f"{least} to {most}"), most
-    noun = "argument" if last == 1 else "arguments"
+        counts = f"at least {least}"
+    elif most != least:
+        counts = f"{least} to {most}"
+    noun = "argument" if least == 1 and most in (1, None) else "arguments"
     return type_error(f"{name}() takes {counts} {noun}, not {given}")
 
 

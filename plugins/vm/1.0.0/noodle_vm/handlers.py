@@ -20,7 +20,7 @@ from .patterns import match_constructor
 from .text import shown, to_text
 from .thrown import Thrown, fail, type_error
 from .type_names import type_name
-from .values import UNSET, Cell, ClassValue, ErrorValue, FunctionValue, SetValue, Value
+from .values import UNSET, Cell, ClassValue, ErrorValue, FunctionValue, ModuleValue, SetValue, Value
 
 Machine = Any
 Registers: TypeAlias = list[Value]
@@ -87,6 +87,8 @@ def _build_set(machine: Machine, regs: Registers, a: Any, b: Any, c: Any) -> Non
 
 
 def _list_extend(machine: Machine, regs: Registers, a: Any, b: Any, c: Any) -> None:
+    if type(regs[a]) is not list:
+        raise type_error(f"a list needed, not {type_name(regs[a])}")
     items = indexing.items_of(regs[b])
     if items is None:
         raise type_error(f"{type_name(regs[b])} is not iterable")
@@ -206,6 +208,8 @@ def _load_export(machine: Machine, regs: Registers, a: Any, b: Any, c: Any) -> N
 
 
 def _export_all(machine: Machine, regs: Registers, a: Any, b: Any, c: Any) -> None:
+    if not isinstance(regs[a], ModuleValue):
+        raise type_error(f"{type_name(regs[a])} has no exports")
     b.exports = {**regs[a].exports, **b.exports}
 
 

@@ -295,7 +295,10 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                         elif op == store_cell:
                             regs[a].value = regs[b]
                         elif op == list_append:
-                            regs[a].append(regs[b])
+                            x = regs[a]
+                            if type(x) is not list:
+                                raise type_error(f"a list needed, not {type_name(x)}")
+                            x.append(regs[b])
                         elif op == set_public_field:
                             set_member(regs[a], b, regs[c], False)
                         else:
@@ -393,11 +396,14 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                                 del arguments[0]
                         elif op == call_named:
                             f = regs[a]
-                            arguments = list(b[0](regs))
+                            arguments = list(b[0](regs)) if b[0] else []
                             names = b[1]
                         elif op == call_spread:
                             f = regs[a]
-                            arguments = list(regs[b])
+                            x = regs[b]
+                            if type(x) is not list:
+                                raise type_error(f"a list needed, not {type_name(x)}")
+                            arguments = x[:]
                         elif op == return_hidden:
                             x = regs[a]
                             count += b

@@ -77,7 +77,9 @@ def _check_private(x: Instance, name: str, inner: bool) -> None:
         raise type_error(f'"{name}" is private in {x.type.private[name]}')
 
 
-def get_export(module: ModuleValue, name: str) -> Value:
+def get_export(module: Value, name: str) -> Value:
+    if not isinstance(module, ModuleValue):
+        raise type_error(f"{type_name(module)} has no exports")
     cell = module.exports.get(name)
     if cell is None:
         raise fail("TypeError", f'module "{module.name}" has no export "{name}"')
