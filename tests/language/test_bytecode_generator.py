@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,13 @@ def test_all_stages_take_linear_time(chain: Any) -> None:
             times.append(time.process_time() - began)
         return min(times)
 
-    assert seconds(10_000) <= 6 * seconds(2_000)
+    # What other tests have left would be looked through at every collection.
+    gc.collect()
+    gc.freeze()
+    try:
+        assert seconds(10_000) <= 6 * seconds(2_000)
+    finally:
+        gc.unfreeze()
 
 
 @pytest.mark.parametrize(
