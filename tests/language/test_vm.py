@@ -546,5 +546,5 @@ def test_every_opcode_has_a_translation(chain: Any) -> None:
     chain.vm  # noqa: B018  # makes the plugin importable
     from noodle_vm import translation
 
-    known = {*translation._PLAIN, *translation._BUILDS, *translation._HANDLERS}
+    known = {*translation.PLAIN, *translation.BUILDS, *translation._HANDLERS}
     assert known == set(Opcode)

@@ -200,6 +200,16 @@ def test_output_comes_in_pieces_and_before_the_end(chain: Any, tmp_path: Path) -
     assert not any(isinstance(event, Exit) for event in events[:-1])
 
 
+def test_a_long_line_comes_in_pieces(chain: Any, tmp_path: Path) -> None:
+    source = 'let s = "ab"\nfor i in range(0, 17) { s = s + s }\nprint(s)\nprint("end")'
+    (tmp_path / "main.noodle").write_text(source, encoding="utf-8")
+    events = list(chain.vm.run(chain.compile(tmp_path, "main.noodle").program))
+    texts = [event.text for event in events if isinstance(event, Output)]
+    assert "".join(texts) == "ab" * 2**17 + "\nend\n"
+    assert len(texts) >= 4
+    assert max(map(len, texts)) <= 2**16
+
+
 def test_safe_points_come_at_least_every_ten_thousand_instructions(
     chain: Any, tmp_path: Path
 ) -> None:

@@ -220,6 +220,8 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                                 test = x >= y
                             else:
                                 test = not x >= y
+                        elif y is None and op <= when_not_equal and op >= when_equal:
+                            test = (x is None) is (op == when_equal)
                         else:
                             compare, expected = _COMPARISONS[op]
                             test = compare(x, y) is expected
@@ -230,9 +232,7 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                             if count > machine.limit:
                                 break
                     elif op <= last_data:
-                        if op == move:
-                            regs[c] = regs[a]
-                        elif op == get_index_:
+                        if op == get_index_:
                             x = regs[a]
                             y = regs[b]
                             t = type(y)
@@ -272,6 +272,8 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                             if x is UNSET:
                                 raise value_error(f'"{b}" has no value yet')
                             regs[c] = x
+                        elif op == move:
+                            regs[c] = regs[a]
                         elif op == set_index_:
                             x = regs[a]
                             y = regs[b]
@@ -300,7 +302,11 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                                 raise type_error(f"a list needed, not {type_name(x)}")
                             x.append(regs[b])
                         elif op == set_public_field:
-                            set_member(regs[a], b, regs[c], False)
+                            x = regs[a]
+                            if type(x) is Instance and b in x.fields and b not in x.type.private:
+                                x.fields[b] = regs[c]
+                            else:
+                                set_member(x, b, regs[c], False)
                         else:
                             x = regs[a]
                             if type(x) is not b.exact and not fits(x, b):
@@ -341,6 +347,12 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                         if count > machine.limit:
                             break
                     elif op < first_handled:
+                        if op == return_:
+                            x = regs[a]
+                            count += b
+                            function, it, regs, c = frames.pop()
+                            regs[c] = x
+                            break
                         if op <= builtin_more:
                             if op == builtin_1:
                                 regs[c] = a(machine, regs[b])
@@ -351,12 +363,6 @@ def execute(machine: Machine) -> Generator[RunEvent | SafePoint, None, Exit | No
                             if count > machine.limit:
                                 break
                             continue
-                        if op == return_:
-                            x = regs[a]
-                            count += b
-                            function, it, regs, c = frames.pop()
-                            regs[c] = x
-                            break
                         names = None
                         if op <= call_more:
                             f = regs[a]

@@ -25,6 +25,8 @@ Frame: TypeAlias = tuple[LoadedFunction, Any, list[Value], int]
 SLICE: Final = 8192
 #: Characters that are printed before they are sent at the next operation.
 BUFFER: Final = 8192
+#: Characters of one piece of output at most.
+PIECE: Final = 1 << 16
 
 
 def end_function() -> LoadedFunction:
@@ -135,11 +137,13 @@ class Machine:
             self.limit = -1
 
     def flush(self) -> Iterator[Output]:
-        if self.output:
-            text = "".join(self.output)
-            self.output.clear()
-            self.output_size = 0
-            yield Output(text)
+        text = "".join(self.output)
+        while text:
+            piece, text = text[:PIECE], text[PIECE:]
+            # What is not sent yet belongs to the state: the program may be moved now.
+            self.output = [text] if text else []
+            self.output_size = len(text)
+            yield Output(piece)
 
     def pause(self) -> Iterator[RunEvent | SafePoint]:
         """Send what was printed and let others run."""

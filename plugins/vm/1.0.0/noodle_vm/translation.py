@@ -25,6 +25,17 @@ from hookspecs.bytecode import (
 from .emitter import Emitter, picker
 from .loaded import LoadedFunction, LoadedType
 from .operations import Op
+from .selection import (
+    BRANCHES,
+    BUILDS,
+    PLAIN,
+    UNLESS,
+    USE_AND,
+    USE_NOT,
+    USE_OR,
+    WHEN,
+    WITH_INT,
+)
 from .values import BuiltinFunction, Cell, ModuleValue, Value
 
 
@@ -41,54 +52,6 @@ class Tables(Protocol):
     def builtin(self, name: str) -> Value: ...
 
     def imported(self, path: str) -> ModuleValue: ...
-
-
-#: Two values to one, or one to one.
-_PLAIN: Final = {
-    Opcode.BINARY_ADD: Op.ADD,
-    Opcode.BINARY_SUBTRACT: Op.SUBTRACT,
-    Opcode.BINARY_MULTIPLY: Op.MULTIPLY,
-    Opcode.BINARY_DIVIDE: Op.DIVIDE,
-    Opcode.BINARY_MODULO: Op.MODULO,
-    Opcode.BINARY_POWER: Op.POWER,
-    Opcode.LOAD_INDEX: Op.GET_INDEX,
-    Opcode.CATCH_MATCH: Op.CATCH_MATCH,
-    Opcode.UNARY_NEGATIVE: Op.NEGATIVE,
-    Opcode.UNARY_NOT: Op.NOT,
-}
-#: Any number of values to one.
-_BUILDS: Final = {
-    Opcode.BUILD_STRING: Op.BUILD_STRING,
-    Opcode.BUILD_LIST: Op.BUILD_LIST,
-    Opcode.BUILD_DICT: Op.BUILD_MAP,
-    Opcode.BUILD_SET: Op.BUILD_SET,
-}
-_WITH_INT: Final = {
-    Opcode.BINARY_ADD: Op.ADD_INT,
-    Opcode.BINARY_SUBTRACT: Op.SUBTRACT_INT,
-}
-_WHEN: Final = {
-    Comparison.EQ: Op.WHEN_EQUAL,
-    Comparison.NE: Op.WHEN_NOT_EQUAL,
-    Comparison.LT: Op.WHEN_LESS,
-    Comparison.LE: Op.WHEN_LESS_EQUAL,
-    Comparison.GT: Op.WHEN_GREATER,
-    Comparison.GE: Op.WHEN_GREATER_EQUAL,
-}
-#: Not the opposite comparisons: of NaN, both are false.
-_UNLESS: Final = {
-    Comparison.EQ: Op.WHEN_NOT_EQUAL,
-    Comparison.NE: Op.WHEN_EQUAL,
-    Comparison.LT: Op.UNLESS_LESS,
-    Comparison.LE: Op.UNLESS_LESS_EQUAL,
-    Comparison.GT: Op.UNLESS_GREATER,
-    Comparison.GE: Op.UNLESS_GREATER_EQUAL,
-}
-_BRANCHES: Final = frozenset({Opcode.POP_JUMP_IF_TRUE, Opcode.POP_JUMP_IF_FALSE})
-#: The use of a bool by ``!``, after those of ``Use``.
-USE_NOT: Final = 3
-_USE_AND: Final = 1
-_USE_OR: Final = 2
 
 
 def translate(
@@ -133,11 +96,11 @@ class Translator:
     def _instruction(self, instruction: Instruction) -> None:
         opcode, a, b = instruction
         out = self.out
-        if opcode in _PLAIN:
+        if opcode in PLAIN:
             self._plain(opcode)
-        elif opcode in _BUILDS:
+        elif opcode in BUILDS:
             out.emit_result(
-                _BUILDS[opcode],
+                BUILDS[opcode],
                 None,
                 picker(out.pop_many(stack_effect(instruction, self.tables.module)[0])),
             )
@@ -157,7 +120,7 @@ class Translator:
     def _plain(self, opcode: Opcode) -> None:
         out = self.out
         following = self._following()
-        if opcode is Opcode.UNARY_NOT and following and following.opcode in _BRANCHES:
+        if opcode is Opcode.UNARY_NOT and following and following.opcode in BRANCHES:
             condition = out.pop()
             out.settle()
             is_when = following.opcode is Opcode.POP_JUMP_IF_FALSE
@@ -167,23 +130,23 @@ class Translator:
             self.next += 1
             return
         if SHAPES[opcode].pops == 1:
-            out.emit_result(_PLAIN[opcode], out.pop())
+            out.emit_result(PLAIN[opcode], out.pop())
             return
         right, left = out.pop(), out.pop()
         value = out.value_of(right)
-        if opcode in _WITH_INT and type(value) is int:
-            out.emit_result(_WITH_INT[opcode], left, value)
+        if opcode in WITH_INT and type(value) is int:
+            out.emit_result(WITH_INT[opcode], left, value)
         else:
-            out.emit_result(_PLAIN[opcode], left, right)
+            out.emit_result(PLAIN[opcode], left, right)
 
     def _compare(self, a: int, b: int) -> None:
         out = self.out
         right, left = out.pop(), out.pop()
         following = self._following()
-        if following is None or following.opcode not in _BRANCHES:
+        if following is None or following.opcode not in BRANCHES:
             out.emit_result(Op.COMPARE, left, (a, right))
             return
-        table = _WHEN if following.opcode is Opcode.POP_JUMP_IF_TRUE else _UNLESS
+        table = WHEN if following.opcode is Opcode.POP_JUMP_IF_TRUE else UNLESS
         out.settle()
         out.emit_goal(table[Comparison(a)], left, right, following.a, hops=2)
         self.next += 1
@@ -511,8 +474,8 @@ _HANDLERS: Final[dict[Opcode, Callable[[Translator, int, int], None]]] = {
     Opcode.POP_JUMP_IF_TRUE: lambda self, a, b: self._pop_jump(Op.WHEN, a, b),
     Opcode.POP_JUMP_IF_FALSE: lambda self, a, b: self._pop_jump(Op.UNLESS, a, b),
     Opcode.POP_JUMP_IF_NULL: lambda self, a, b: self._pop_jump(Op.WHEN_NULL, a, b),
-    Opcode.JUMP_IF_TRUE_OR_POP: lambda self, a, b: self._jump_or_pop(Op.WHEN, _USE_OR, a),
-    Opcode.JUMP_IF_FALSE_OR_POP: lambda self, a, b: self._jump_or_pop(Op.UNLESS, _USE_AND, a),
+    Opcode.JUMP_IF_TRUE_OR_POP: lambda self, a, b: self._jump_or_pop(Op.WHEN, USE_OR, a),
+    Opcode.JUMP_IF_FALSE_OR_POP: lambda self, a, b: self._jump_or_pop(Op.UNLESS, USE_AND, a),
     Opcode.CALL_METHOD: lambda self, a, b: self._method(a, b, False),
     Opcode.CALL_INNER_METHOD: lambda self, a, b: self._method(a, b, True),
 }
