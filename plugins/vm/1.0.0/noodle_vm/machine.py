@@ -138,11 +138,11 @@ class Machine:
 
     def flush(self) -> Iterator[Output]:
         text = "".join(self.output)
-        while text:
-            piece, text = text[:PIECE], text[PIECE:]
+        pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+        for number, piece in enumerate(pieces, 1):
             # What is not sent yet belongs to the state: the program may be moved now.
-            self.output = [text] if text else []
-            self.output_size = len(text)
+            self.output = pieces[number:]
+            self.output_size = sum(map(len, self.output))
             yield Output(piece)
 
     def pause(self) -> Iterator[RunEvent | SafePoint]:
