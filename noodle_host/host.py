@@ -93,18 +93,16 @@ class Host:
             version: a version or a PEP 440 range; None is the newest.
             replicas: how many workers share its calls (stateless ones only).
         """
-        return self._supervisor.run(self._start(name, version, replicas))
+        self._check_open()
+        return self._supervisor.run(self._supervisor.start(name, version, replicas))
 
     async def astart(
         self, name: str, version: str | None = None, replicas: int = 1
     ) -> ComponentInfo:
         """Like :meth:`start`, without blocking the event loop."""
-        work = self._supervisor.submit(self._start(name, version, replicas))
-        return await asyncio.wrap_future(work)
-
-    async def _start(self, name: str, version: str | None, replicas: int) -> ComponentInfo:
         self._check_open()
-        return await self._supervisor.start(name, version, replicas)
+        work = self._supervisor.submit(self._supervisor.start(name, version, replicas))
+        return await asyncio.wrap_future(work)
 
     def start_all(self, wanted: Mapping[str, str | None]) -> list[ComponentInfo]:
         """Start several components at once, with what they require: all or none.

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from ..config import HostConfig
 from ..errors import (
     ComponentNotFoundError,
+    ConfigError,
     HostClosedError,
     HostError,
     RequirementError,
@@ -113,12 +114,24 @@ class Supervisor:
 
     async def start(self, name: str, version: str | None, replicas: int) -> ComponentInfo:
         """Start a component and what it requires; wait until all serve."""
+        if replicas < 1:
+            raise ConfigError(
+                f"replicas must be 1 or more, not {replicas}", component=name, phase="start"
+            )
         running = self._component_versions()
         if name in running:
             return await self._already_running(name, version, replicas)
-        await self._start_in_order(
-            self._registry.start_order(name, version, running), {name: replicas}
-        )
+        order = self._registry.start_order(name, version, running)
+        manifest = order[-1]
+        if replicas > 1 and manifest.state.model != "stateless":
+            raise ConfigError(
+                f"it keeps a state ({manifest.state.model}): one worker, not {replicas} replicas",
+                component=name,
+                version=manifest.version,
+                phase="start",
+                hint="only stateless components can share their calls between workers",
+            )
+        await self._start_in_order(order, {name: replicas})
         return self._components[name].info()
 
     async def start_all(self, wanted: Mapping[str, str | None]) -> list[ComponentInfo]:
