@@ -61,6 +61,45 @@ def test_locals_live_in_slots_and_captured_ones_in_cells(generate: Any) -> None:
     assert Opcode.EMPTY_CELL not in _opcodes(plain, 1)
 
 
+def test_a_default_may_capture_a_later_parameter(chain: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.noodle").write_text(
+        "function f(g = () => b, b = 2) { return g() }\n"
+        "function h(g = (() => b)(), b = 2) { return g }\n"
+        "print(f(), f(b: 3), f(() => 4))\nprint(h(1))\nprint(h())\n"
+    )
+    ran = chain.run_file(tmp_path, "p.noodle", optimizer=False)
+    assert ran.stdout == "2 3 4\n1\n"
+    assert ran.stderr.startswith('p.noodle:2:23: ValueError: "b" has no value yet\n')
+
+
+def test_static_methods_may_touch_private_members(chain: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.noodle").write_text(
+        "class C {\n  private n: int = 0\n  private function up() { self.n += 1 }\n"
+        "  static function make() {\n    let c = C()\n    c.n = 4\n    c.up()\n    return c.n\n"
+        "  }\n}\nprint(C.make())\nprint(C().n)\n"
+    )
+    ran = chain.run_file(tmp_path, "p.noodle", optimizer=False)
+    assert ran.stdout == "5\n"
+    assert ran.stderr.startswith('p.noodle:12:10: TypeError: "n" is private in C\n')
+
+
+def test_code_does_not_double_with_every_nested_finally(generate: Any) -> None:
+    def size(depth: int) -> int:
+        source = "try { f() } finally {\n" * depth + "return 1\n" + "}\n" * depth
+        module = generate(f"function f() {{\n{source}}}\n")
+        return len(module.functions[1].instructions)
+
+    assert size(40) < 2.5 * size(20)
+
+
+def test_loops_one_after_the_other_share_slots(generate: Any) -> None:
+    loop = "for i in [1] { match (i) { case [a, b] => a\n case _ => 1 } }\n"
+    temporary = [
+        sum(not slot.name for slot in generate(loop * times).functions[0].slots) for times in (1, 9)
+    ]
+    assert temporary[0] == temporary[1]
+
+
 def test_what_cannot_be_reached_is_not_written(generate: Any) -> None:
     module = generate("function f() {\n  return 1\n  print(2)\n}\n")
     assert _opcodes(module, 1) == [Opcode.LOAD_CONST, Opcode.RETURN_VALUE]
@@ -148,6 +187,10 @@ def test_all_stages_take_linear_time(chain: Any) -> None:
         "1" + " + 1" * 1000,
         "s" + ".upper()" * 500,
         "if (true) 1 else " * 200 + "2",
+        "match (1) { case _ => " * 200 + "2" + "}" * 200,
+        "!" * 200 + "true",
+        "true" + " && true" * 1000,
+        "{1: " * 200 + "1" + "}" * 200,
     ],
     ids=lambda expression: expression[:6],
 )
@@ -155,5 +198,27 @@ def test_deep_nesting_works(expression: str, generate: Any) -> None:
     generate(f's = "a"\nfunction f(x) {{ return x }}\ny = {expression}\nprint(y)\n')
 
 
-def test_deep_blocks_work(generate: Any) -> None:
-    generate("if (true) {\n" * 200 + "print(1)\n" + "}\n" * 200)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("if (true) {", "}"),
+        ("while (true) {", "}"),
+        ("for i in [1] {", "}"),
+        ("for (i = 0; i < 1; i++) {", "}"),
+        ("try {", "} finally { return 1 }"),
+        ("try { return 2 } finally {", "}"),
+        ("try {", "} catch (e) { print(e) }"),
+        ("match (1) { case n => {", "} }"),
+        ("function g() {", "}"),
+        ("class C { function m() {", "} }"),
+    ],
+)
+def test_deep_blocks_work(before: str, after: str, generate: Any, chain: Any) -> None:
+    depth = 150
+    source = (
+        f"function f() {{\n{(before + chr(10)) * depth}print(1)\n{(after + chr(10)) * depth}}}\n"
+    )
+    generate(source)
+    tree = chain.parser.parse(chain.lexer.tokenize(source, "p.noodle").tokens, "p.noodle").module
+    better = chain.bytecode_generator.generate(chain.optimizer.optimize(tree).module)
+    verify(decode(better.code))

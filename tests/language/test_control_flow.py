@@ -7,12 +7,14 @@ each other, left by ``break``, ``continue``, ``return`` and ``throw``.
 from __future__ import annotations
 
 import warnings
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from hookspecs.bytecode import decode, verify
 
 #: Where a value is needed; ``a`` and ``b`` are changed by all functions.
 _VALUES = st.sampled_from(["a", "b", "a + b", "2 * 3 + 1", "7", "k + a", "k"])
@@ -64,7 +66,6 @@ class _Writer:
         self._names = (f"v{number}" for number in count())
 
     def function(self, name: str, body: Any, indent: int) -> None:
-        """A function whose errors come back as text."""
         self._line(indent, f"function {name}(k) {{", f"def {name}(k):")
         self._line(indent + 1, "let c = 3", "c = 3")
         self._line(indent + 1, "", "global a, b")
@@ -166,15 +167,23 @@ class _Writer:
         self._line(indent, "}])", None)
 
 
-def _both(program: Any) -> tuple[str, str]:
+def _both(*programs: Any) -> tuple[str, str]:
+    """A source in each language that runs the programs one after the other."""
     writer = _Writer()
-    writer.function("run", program, 0)
+    for number, program in enumerate(programs):
+        writer.function(f"run{number}", program, 0)
+        writer.noodle += [
+            f'try {{ print("end", run{number}(5)) }} catch (e) {{ print("failed", e.message) }}'
+        ]
+        writer.python += [
+            f"try: print('end', run{number}(5))",
+            "except Failure as e: print('failed', e)",
+        ]
     noodle = [
         "let a = 1",
         "let b = 2",
         "function bump() { a = (a + b) % 97 }",
         *writer.noodle,
-        'try { print("end", run(5)) } catch (e) { print("failed", e.message) }',
     ]
     python = [
         "class Failure(Exception): pass",
@@ -185,8 +194,6 @@ def _both(program: Any) -> tuple[str, str]:
         "    global a",
         "    a = (a + b) % 97",
         *writer.python,
-        "try: print('end', run(5))",
-        "except Failure as e: print('failed', e)",
     ]
     return "\n".join(noodle) + "\n", "\n".join(python) + "\n"
 
@@ -227,3 +234,43 @@ def test_every_way_through_a_program_is_that_of_python(
     for optimizer in (False, True):
         ran = loaded_chain.run_file(tmp_path, "p.noodle", optimizer=optimizer)
         assert (ran.stdout, ran.stderr) == (expected, "")
+
+
+def _around(kind: str, inner: list[Any], number: int) -> list[Any]:
+    """Statements in which ``inner`` stands; what is executed besides is printed."""
+    here = ("print", f"{number} + a")
+    match kind:
+        case "loop":
+            return [("for", 2, [("bump",), *inner, here]), here]
+        case "body":
+            return [("try", [*inner, here], [], [here]), here]
+        case "guarded":
+            return [("try", [*inner, here], [("KeyError", [here])], None), here]
+        case "clause":
+            throw = ("throw", "KeyError", "a")
+            return [("try", [throw], [("KeyError", [*inner, here])], [here]), here]
+        case "final":
+            return [("try", [("print", "b"), ("return", "a")], [], [*inner, here]), here]
+        case _:
+            return [("match", "2", [*inner, here], [here]), here]
+
+
+_KINDS = ("loop", "body", "guarded", "clause", "final", "match")
+_LEAVES = (("break",), ("continue",), ("return", "a"), ("throw", "KeyError", "b"))
+
+
+@pytest.mark.parametrize("outermost", _KINDS)
+def test_every_way_out_of_three_nested_statements(
+    outermost: str, loaded_chain: Any, tmp_path: Any
+) -> None:
+    programs = []
+    for middle, innermost, leaf in product(_KINDS, _KINDS, _LEAVES):
+        body: list[Any] = [leaf]
+        for number, kind in enumerate((innermost, middle, outermost)):
+            body = _around(kind, body, number)
+        programs.append([("for", 2, body)])
+    noodle, python = _both(*programs)
+    (tmp_path / "p.noodle").write_text(noodle, encoding="utf-8")
+    compiled = loaded_chain.compile(tmp_path, "p.noodle", optimizer=False)
+    verify(decode(compiled.program.modules[0].code))
+    assert loaded_chain.run(compiled.program).stdout == _python_prints(python)

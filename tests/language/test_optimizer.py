@@ -140,6 +140,16 @@ def test_what_a_closure_needs_is_not_dead(chain: Any, tmp_path: Path) -> None:
         assert chain.run_file(tmp_path, "p.noodle", optimizer=optimizer).stdout == "no value\n"
 
 
+def test_a_variable_that_is_only_assigned_to_keeps_its_declaration(
+    chain: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "p.noodle").write_text(
+        "let x = 1\nfunction f() { let y = 1\n let g = () => { [y] = [2] }\n g() }\nx = 2\nf()\n"
+    )
+    ran = chain.run_file(tmp_path, "p.noodle", optimizer=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
 def test_exports_are_kept(optimize: Any) -> None:
     module, _ = optimize("let a = 1\nexport { a }\n")
     assert any(isinstance(statement, ast.Declare) for statement in module.body)
