@@ -49,9 +49,8 @@ class DeadCode(Rewriter):
             case ast.Block(body=[]) | ast.If(branches=[], otherwise=None | []):
                 return True
             case ast.Declare():
-                return self._uses.reads[statement.binding] == 0 and (
-                    self._uses.is_fixed(statement.binding)
-                    and isinstance(statement.value, None | ast.Literal | ast.Lambda)
+                return self._uses.uses[statement.binding] == 0 and isinstance(
+                    statement.value, None | ast.Literal | ast.Lambda
                 )
         return False
 
@@ -64,7 +63,7 @@ class DeadCode(Rewriter):
             return rest
         inside = uses_of(rest)
         for binding in inside.declared:
-            if inside.reads[binding] != self._uses.reads[binding]:
+            if inside.uses[binding] != self._uses.uses[binding]:
                 return rest
         self.count += len(rest)
         return []

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Final
 
 from hookspecs import ast, hookimpl, query
 from hookspecs.contracts.optimizer import OptimizeResult
 
+from .constant_propagation import ConstantPropagation
+from .copy_propagation import CopyPropagation
 from .dead_code import DeadCode
 from .folding import Folding
-from .propagation import ConstantPropagation, CopyPropagation
 from .rewriter import Rewriter
-from .uses import uses_of
+from .uses import Uses, uses_of
 
 #: One pass makes work for another; what is left after that many rounds stays.
 MAX_ROUNDS: Final = 8
 # A tree may be some 1,500 levels deep, and each takes a few calls.
 _RECURSION_LIMIT: Final = 10_000
+
+
+_PASSES: Final[dict[str, Callable[[Uses], Rewriter]]] = {
+    "constant_folding": lambda _: Folding(),
+    "constant_propagation": ConstantPropagation,
+    "copy_propagation": CopyPropagation,
+    "dead_code_elimination": DeadCode,
+}
 
 
 class Optimizer:
@@ -30,33 +40,16 @@ class Optimizer:
     @query
     def optimize(self, module: ast.Module) -> OptimizeResult:
         """Rewrite a tree without diagnostics; never changes what it does."""
-        report = dict.fromkeys(
-            (
-                "constant_folding",
-                "constant_propagation",
-                "copy_propagation",
-                "dead_code_elimination",
-            ),
-            0,
-        )
-        for _ in range(MAX_ROUNDS):
-            done = 0
-            for name in report:
-                rewriter = _pass(name, module)
-                module = rewriter.module(module)
-                report[name] += rewriter.count
-                done += rewriter.count
-            if not done:
+        report = dict.fromkeys(_PASSES, 0)
+        uses, counted = uses_of(module), module
+        idle = 0
+        for name in list(_PASSES) * MAX_ROUNDS:
+            if counted is not module:
+                uses, counted = uses_of(module), module
+            rewriter = _PASSES[name](uses)
+            module = rewriter.module(module)
+            report[name] += rewriter.count
+            idle = 0 if rewriter.count else idle + 1
+            if idle == len(_PASSES):
                 break
         return OptimizeResult(module, report)
-
-
-def _pass(name: str, module: ast.Module) -> Rewriter:
-    if name == "constant_folding":
-        return Folding()
-    uses = uses_of(module)
-    if name == "constant_propagation":
-        return ConstantPropagation(uses)
-    if name == "copy_propagation":
-        return CopyPropagation(uses)
-    return DeadCode(uses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,7 +10,10 @@ import msgspec
 
 from hookspecs import ast
 
-_STATEMENTS: Final = ast.Statement.__args__
+_STATEMENTS: Final = frozenset(ast.Statement.__args__)
+_ATOMS: Final = frozenset(
+    {int, str, bool, float, type(None), ast.ParameterKind, ast.BindingKind, ast.Type}
+)
 
 
 class Rewriter:
@@ -36,33 +40,24 @@ class Rewriter:
 
     def items(self, values: list[Any]) -> list[Any]:
         new = [self.visit(value) for value in values]
-        if all(before is after for before, after in zip(values, new, strict=True)):
-            return values
-        return new
+        return values if all(map(operator.is_, values, new)) else new
 
     def visit(self, value: Any) -> Any:
-        if isinstance(value, list):
-            if value and isinstance(value[0], _STATEMENTS):
+        """Visit a node, a part of one, or a list of them."""
+        kind = type(value)
+        if kind in _ATOMS:
+            return value
+        if kind is list:
+            if value and type(value[0]) in _STATEMENTS:
                 return self.statements(value)
             return self.items(value) if value else value
-        if not isinstance(value, msgspec.Struct):
-            return value
-        kind = type(value)
         return self._left(kind, self.children(kind, value))
 
     def children(self, kind: type[msgspec.Struct], node: Any) -> Any:
         """The node with its parts visited."""
-        changed = False
-        fields = []
-        for name in kind.__struct_fields__:
-            before = getattr(node, name)
-            if isinstance(before, list | msgspec.Struct):
-                after = self.visit(before)
-                changed = changed or after is not before
-                fields.append(after)
-            else:
-                fields.append(before)
-        return kind(*fields) if changed else node
+        before = [getattr(node, name) for name in kind.__struct_fields__]
+        after = self.items(before)
+        return node if after is before else kind(*after)
 
     def _left(self, kind: type, node: Any) -> Any:
         try:
