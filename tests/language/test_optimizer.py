@@ -150,6 +150,14 @@ def test_a_variable_that_is_only_assigned_to_keeps_its_declaration(
     assert (ran.stdout, ran.stderr) == ("", "")
 
 
+def test_what_destructuring_changes_is_not_dead(chain: Any, tmp_path: Path) -> None:
+    (tmp_path / "p.noodle").write_text(
+        "function f() {\n  let g = () => { [x] = [2] }\n  return g\n  let x = 1\n}\nf()()\n"
+    )
+    ran = chain.run_file(tmp_path, "p.noodle", optimizer=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
 def test_exports_are_kept(optimize: Any) -> None:
     module, _ = optimize("let a = 1\nexport { a }\n")
     assert any(isinstance(statement, ast.Declare) for statement in module.body)
@@ -183,6 +191,14 @@ def _combine(parts: Any) -> Any:
 _expressions = st.recursive(_numbers, _combine, max_leaves=8)
 
 
+@pytest.fixture
+def loaded_chain(chain: Any) -> Any:
+    """The plugins set the recursion limit when they are loaded; Hypothesis must not see that."""
+    for kind in ("lexer", "parser", "optimizer", "bytecode_generator", "vm"):
+        getattr(chain, kind)
+    return chain
+
+
 @settings(
     max_examples=150,
     deadline=None,
@@ -190,15 +206,101 @@ _expressions = st.recursive(_numbers, _combine, max_leaves=8)
 )
 @given(expressions=st.lists(_expressions, min_size=1, max_size=4))
 def test_an_optimized_program_does_the_same(
-    expressions: list[str], chain: Any, tmp_path: Path
+    expressions: list[str], loaded_chain: Any, tmp_path: Path
 ) -> None:
     body = "\n".join(f"print({expression})" for expression in expressions)
     source = f"let a = 3\nlet b = a\nlet c = 1\nc = 2\n{body}\n"
     (tmp_path / "p.noodle").write_text(source)
-    compiled = [chain.compile(tmp_path, "p.noodle", optimizer=choice) for choice in (True, False)]
+    compiled = [
+        loaded_chain.compile(tmp_path, "p.noodle", optimizer=choice) for choice in (True, False)
+    ]
     if compiled[0].program is None:
         # What is provably wrong is refused before the optimizer sees it.
         assert re.search("must be", compiled[0].diagnostics[0].message)
         return
-    optimized, plain = (chain.run(each.program) for each in compiled)
+    optimized, plain = (loaded_chain.run(each.program) for each in compiled)
+    assert (optimized.stdout, optimized.stderr) == (plain.stdout, plain.stderr)
+
+
+_scoped = st.recursive(
+    st.one_of(
+        st.tuples(st.just("let"), st.sampled_from("abcd"), st.sampled_from("abcd123")),
+        st.tuples(st.just("set"), st.sampled_from("abcd"), st.sampled_from("abcd123")),
+        st.tuples(st.just("unpack"), st.sampled_from("abcd"), st.sampled_from("abcd")),
+        st.tuples(st.just("show"), st.sampled_from(["a + b", "c", "d", "c == d", "a * 2"])),
+        st.tuples(st.just("return"), st.sampled_from("abcd")),
+    ),
+    lambda inner: st.tuples(
+        st.sampled_from(["block", "true", "false", "loop", "function", "lambda", "hoisted"]),
+        st.lists(inner, max_size=4),
+    ),
+    max_leaves=20,
+)
+
+
+class _Scopes:
+    """Writes statements that declare, hide, change and capture four variables."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._functions = 0
+
+    def body(self, statements: Any, in_function: bool) -> None:
+        own: set[str] = set()
+        for statement in statements:
+            self._statement(statement, own, in_function)
+
+    def _statement(self, statement: Any, own: set[str], in_function: bool) -> None:
+        match statement:
+            case ("let", name, value) if name not in own:
+                own.add(name)
+                self.lines.append(f"let {name} = {value if value != name else 4}")
+            case ("let" | "set", name, value):
+                self.lines.append(f"{name} = {value}")
+            case ("unpack", name, other):
+                self.lines.append(f"[{name}, {other}] = [{other}, 5]")
+            case ("show", value):
+                self.lines.append(f"try {{ print({value}) }} catch (e) {{ print(e.message) }}")
+            case ("return", name):
+                self.lines.append(f"return {name}" if in_function else f"print({name})")
+            case ("block" | "true" | "false", body):
+                self._around("if (1 < 2) {" if statement[0] != "false" else "if (1 > 2) {", body)
+            case ("loop", body):
+                self._around("for i in range(2) {", body)
+            case (kind, body):
+                self._functions += 1
+                name = f"f{self._functions}"
+                call = f"try {{ print({name}()) }} catch (e) {{ print(e.message) }}"
+                if kind == "hoisted":
+                    self.lines.append(call)
+                self.lines.append(
+                    f"let {name} = () => {{" if kind == "lambda" else f"function {name}() {{"
+                )
+                self.body(body, in_function=True)
+                self.lines += ["}", call]
+
+    def _around(self, head: str, body: Any) -> None:
+        self.lines.append(head)
+        # A return here would leave the program's own body.
+        self.body(body, in_function=False)
+        self.lines.append("}")
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(statements=st.lists(_scoped, min_size=1, max_size=6))
+def test_scopes_and_closures_are_the_same_when_optimized(
+    statements: list[Any], loaded_chain: Any, tmp_path: Path
+) -> None:
+    scopes = _Scopes()
+    scopes.body(statements, in_function=False)
+    source = "\n".join(["let a = 1", "let b = 2", "let c = a", "let d = true", "if (true) {"])
+    source += "\n" + "\n".join(scopes.lines) + "\n}\nprint(a, b, c, d)\n"
+    (tmp_path / "p.noodle").write_text(source)
+    optimized, plain = (
+        loaded_chain.run_file(tmp_path, "p.noodle", optimizer=choice) for choice in (True, False)
+    )
     assert (optimized.stdout, optimized.stderr) == (plain.stdout, plain.stderr)
