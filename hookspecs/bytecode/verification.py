@@ -69,13 +69,13 @@ def verify(module: Module) -> list[dict[int, int]]:
         if len(set(names)) != len(names):
             raise ValueError(f"NBC of {module.file!r}: a name list names one thing twice: {names}")
     for spec in module.structs:
-        _check_parameters(module, spec.fields, f"struct {spec.name!r}")
+        _check_parameters(module, spec.fields, f"NBC of {module.file!r}: struct {spec.name!r}")
     for enum in module.enums:
         for variant in enum.variants:
-            where = f"variant {variant.name!r} of enum {enum.name!r}"
+            where = f"NBC of {module.file!r}: variant {variant.name!r} of enum {enum.name!r}"
             _check_parameters(module, variant.fields, where)
             if (variant.fields or variant.has_defaults) and not variant.has_payload:
-                raise ValueError(f"NBC of {module.file!r}: {where} has fields and no payload")
+                raise ValueError(f"{where} has fields and no payload")
     depths: list[dict[int, int]] = []
     for index, function in enumerate(module.functions):
         verifier = _FunctionVerifier(module, function)
