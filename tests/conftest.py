@@ -18,8 +18,14 @@ from typing import Any
 
 import psutil
 import pytest
+from hypothesis import settings
 
 from noodle_host import Host, HostConfig, RestartPolicy
+
+# Every run by hand looks for new examples. What decides whether a change is good
+# enough must say the same of the same change twice.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 _PLUGINS = Path(__file__).parent / "plugins"
 #: Nothing here takes so long on a machine that is not wedged.
