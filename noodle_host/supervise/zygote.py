@@ -75,7 +75,10 @@ class Zygote:
 
     def __init__(self, sock: PacketSocket) -> None:
         import multiprocess
+        import multiprocess.process
 
+        # Whoever is in there is reaped at any start, unseen.
+        self._reaped_unseen: set[Any] = multiprocess.process._children
         self._socket = sock
         self._context = multiprocess.get_context("fork")
         self._children: dict[int, Any] = {}
@@ -92,10 +95,8 @@ class Zygote:
         with contextlib.suppress(ConnectionError):
             while self._turn({fd for fd, _ in poll.poll()}):
                 pass
-        for pid, process in self._children.items():
-            # Asking reaps it if it has ended; otherwise the number is still its own.
-            if process.exitcode is None:
-                os.kill(pid, signal.SIGKILL)
+        for pid in self._children:
+            _kill_family(pid)
 
     def _turn(self, ready: set[int]) -> bool:
         """Reap and fork; False once the host is gone."""
@@ -125,13 +126,21 @@ class Zygote:
             return
         pid = process.pid
         self._children[pid] = process
-        pidfd = os.pidfd_open(pid)
+        self._reaped_unseen.discard(process)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError as error:
+            _kill_family(pid)
+            self._socket.send(SpawnFailed(request.request, str(error)))
+            return
         try:
             self._socket.send(Spawned(request.request, pid), [pidfd])
         finally:
             os.close(pidfd)
 
     def _child(self, spec: bytes, fds: list[int]) -> None:
+        # A group of its own, with which what it starts is ended too.
+        os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -145,19 +154,34 @@ class Zygote:
 
     def _reap(self) -> None:
         for pid, process in list(self._children.items()):
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                continue
+            # Not reaped yet, so the number is still its own, and its group's.
+            _kill_family(pid)
             exit_code = process.exitcode
-            if exit_code is not None:
-                del self._children[pid]
-                process.close()
-                self._socket.send(Exited(pid, exit_code))
+            del self._children[pid]
+            process.close()
+            self._socket.send(Exited(pid, exit_code))
 
 
-def main(fd: int) -> None:
-    """Run the fork server on the socket ``fd``."""
+def _kill_family(pid: int) -> None:
+    """Kill a child that is not reaped yet, and what it has started."""
+    for kill in (os.killpg, os.kill):
+        # The child may not have made its group yet.
+        with contextlib.suppress(OSError):
+            kill(pid, signal.SIGKILL)
+
+
+def main(fd: int, lifeline: int) -> None:
+    """Run the fork server on the socket ``fd``; ``lifeline`` is a pipe of the host's."""
     # Ctrl-C is for the host, which stops its workers in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in PRELOAD:
         importlib.import_module(name)
+    from ..worker.lifeline import arm
+
+    # One that was stopped goes on to end its workers.
+    arm(lifeline, signal.SIGCONT, os.getpid())
     # What is here now is never freed; counting it would copy its pages in
     # every worker.
     gc.collect()
@@ -166,4 +190,4 @@ def main(fd: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import HostError
 from ..router import codec
 from ..router.endpoint import Endpoint
+from .deadline import deadline_after, span_ns
 
 #: A line on standard error that starts with this carries its level: RS, level, RS.
 LEVEL_MARK = "\x1e"
@@ -109,7 +110,7 @@ class WorkerContext:
         outer = self._current_deadline_ns()
         if timeout is None:
             return outer
-        own = time.monotonic_ns() + int(timeout * 1e9)
+        own = deadline_after(span_ns(timeout))
         return min(own, outer) if outer else own
 
     def _decoder(self, result_type: Any) -> Callable[[Any], Any]:

@@ -7,9 +7,11 @@ its replies waits by itself, and nobody else does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from typing import NoReturn
 
-from ..errors import HostError, PayloadTooLarge
-from ..router import codec, layout
+from ..errors import PayloadTooLarge
+from ..router import layout
 from ..router.channel import ChannelEnd, Chunks
 
 
@@ -33,7 +35,10 @@ class Inlet:
         return self._outbox.writer.has_room(layout.INLINE_BYTES)
 
     def reply(self, kind: int, call_id: int, body: bytes | Chunks) -> None:
-        """Send a reply or an item, now or as soon as the caller has made room."""
+        """Send a reply or an item, now or as soon as the caller has made room.
+
+        What is larger than ``INLINE_BYTES`` has passed :meth:`check_size`.
+        """
         # Nearly all are small, and come after can_take() has seen room for them.
         if (
             type(body) is bytes
@@ -42,20 +47,27 @@ class Inlet:
             and self._outbox.send(kind, 0, call_id, 0, 0, 0, body) >= 0
         ):
             return
-        size = sum(map(len, body)) if isinstance(body, list) else len(body)
-        limit = self._outbox.arena.largest_payload_bytes
-        if size > limit:
-            kind = layout.ERROR
-            body = codec.encode_host_error(
-                PayloadTooLarge(f"the result takes {size:,} bytes; the limit is {limit:,}")
-            )
         if self._backlog or self._outbox.send(kind, 0, call_id, 0, 0, 0, body) < 0:
             self._backlog.append((kind, call_id, body))
             self._outbox.writer.set_waiting(True)
 
-    def reply_error(self, call_id: int, error: HostError) -> None:
-        """Send an error of the host's own."""
-        self.reply(layout.ERROR, call_id, codec.encode_host_error(error))
+    def check_size(self, body: bytes | Chunks) -> None:
+        """Refuse what can never be sent.
+
+        Raises:
+            PayloadTooLarge: it is larger than the largest slab.
+        """
+        size = sum(map(len, body)) if isinstance(body, list) else len(body)
+        limit = self._outbox.arena.largest_payload_bytes
+        if size > limit:
+            raise PayloadTooLarge(
+                f"the result takes {size:,} bytes; the limit is {limit:,}", phase="encode"
+            )
+
+    def cut_off(self, leave: Callable[..., NoReturn]) -> None:
+        """In a forked child: have ``leave`` called instead of touching shared memory."""
+        for name in ("can_take", "reply", "take_slot", "count_item", "free_slot"):
+            setattr(self, name, leave)
 
     @property
     def has_backlog(self) -> bool:

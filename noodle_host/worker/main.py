@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import signal
@@ -16,6 +15,7 @@ from ..errors import HostError, StartError
 from ..router import codec, layout, life
 from ..router.bell import Doorbell
 from ..router.endpoint import Endpoint
+from ..router.lane import CorruptLaneError
 from ..router.native import Sleeper
 from ..router.packets import PacketSocket
 from ..router.route import RouteTable
@@ -23,12 +23,15 @@ from ..router.segment import Segment
 from . import messages
 from .context import MarkedLineHandler, WorkerContext
 from .control import Control, HostConnector, attach_channel
+from .forked import cut_off, tell_in_child
 from .inlet import Inlet
+from .lifeline import arm
 from .loading import LoadedComponent, load_component
 from .server import Server
 from .spec import FD_NAMES, WorkerSpec, decode_spec
 
 _LONGEST_SLEEP_S: Final = 1.0
+_LONGEST_PROBLEM_CHARS: Final = 8_000
 
 #: Syntax trees are deep, and decoding one takes several levels for each of its own.
 _RECURSION_LIMIT: Final = 10_000
@@ -42,7 +45,9 @@ def run_worker(spec_body: bytes, fds: list[int]) -> None:
     os.dup2(names["stderr"], 2)
     os.close(names["stdout"])
     os.close(names["stderr"])
-    _die_with_host(names["lifeline"])
+    # The whole group, with what the plugin starts, by a signal that it cannot keep off.
+    if not arm(names["lifeline"], signal.SIGKILL, -os.getpgrp()):
+        os._exit(0)
     # What a plugin prints is text for people, line by line.
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, encoding="utf-8", errors="replace", closefd=False)  # noqa: SIM115
@@ -56,26 +61,6 @@ def run_worker(spec_body: bytes, fds: list[int]) -> None:
         life.hold(bell.segment)
     table = RouteTable(Segment.attach(names["routes"], writable=False))
     Worker(spec, control, bell, table).run()
-
-
-def _die_with_host(lifeline: int) -> None:
-    """Be killed by the kernel when the host is gone, whatever the plugin is doing.
-
-    The host holds the other end of this pipe. An end-of-file on the control socket would
-    be enough for a worker that looks at it; one that loops in native code does
-    not, and a signal that it could block or handle would not do either.
-    """
-    fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-    flags = fcntl.fcntl(lifeline, fcntl.F_GETFL)
-    fcntl.fcntl(lifeline, fcntl.F_SETFL, flags | os.O_ASYNC | os.O_NONBLOCK)
-    try:
-        gone = os.read(lifeline, 1) == b""
-    except BlockingIOError:
-        gone = False
-    if gone:
-        # It died before the signal was armed.
-        os._exit(0)
 
 
 class Worker:
@@ -107,11 +92,17 @@ class Worker:
         methods = component.methods
         self._server = Server(manifest.name, manifest.version, methods)
         self._server.on_lost_error = self._log_lost_error  # type: ignore[method-assign]
+        self._server.on_corrupt = self._report_corrupt  # type: ignore[method-assign]
+        tell_in_child(self)
         infos = [
             messages.MethodInfo(m.name, m.is_query, m.is_stream, m.at_most_once)
             for m in methods.values()
         ]
-        self._control.send(messages.Loaded(infos))
+        try:
+            self._control.send(messages.Loaded(infos))
+        except ValueError as error:
+            # More methods than fit into a message.
+            self._fail(error, "load")
         self._serve()
 
     def _serve(self) -> None:
@@ -155,7 +146,11 @@ class Worker:
         assert self._server is not None
         match message:
             case messages.Attach(channel, caller):
-                end = attach_channel(fds, caller=False)
+                try:
+                    end = attach_channel(fds, caller=False)
+                except (ValueError, CorruptLaneError) as error:
+                    self._report_corrupt(channel, str(error))
+                    return
                 self._server.attach(Inlet(channel, caller, end))
             case messages.Detach(channel):
                 self._server.detach(channel)
@@ -165,7 +160,7 @@ class Worker:
                 self._report_health()
             case messages.Stop():
                 self._stopping = True
-                self._server.close_tasks()
+                self._server.suspend_tasks()
             case _:
                 os.write(2, f"unexpected control message: {message!r}\n".encode())
 
@@ -190,23 +185,59 @@ class Worker:
         self._control.send(messages.Leading())
 
     def _report_health(self) -> None:
-        assert self._component is not None
-        try:
-            problem: Any = self._component.hooks.health()
-        except BaseException as error:
-            problem = f"health() raised {type(error).__name__}: {error}"
-        self._control.send(messages.Health(None if problem is None else str(problem)))
+        problem: Any = None
+        if self._leading:
+            assert self._component is not None
+            self._forget_deadline()
+            try:
+                problem = self._component.hooks.health()
+            except BaseException as error:
+                problem = f"health() raised {type(error).__name__}: {error}"
+        self._control.send(messages.Health(None if problem is None else _clipped(problem)))
+
+    def _report_corrupt(self, channel: int, what: str) -> None:
+        self._control.send(messages.CorruptCaller(channel, what))
 
     def _stop(self) -> None:
-        assert self._component is not None
-        try:
-            self._component.hooks.stop()
-        except BaseException as error:
-            self._log_lost_error(error)
+        if self._leading:
+            # What has not started has nothing to stop.
+            assert self._component is not None
+            self._forget_deadline()
+            try:
+                self._component.hooks.stop()
+            except BaseException as error:
+                self._log_lost_error(error)
         self._control.send(messages.Stopped())
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
+        self._leave(0)
+
+    def _forget_deadline(self) -> None:
+        """A hook's calls have no deadline, whatever that of the last call was."""
+        assert self._server is not None
+        self._server.deadline_ns = 0
+
+    @staticmethod
+    def _leave(status: int) -> NoReturn:
+        for output in (sys.stdout, sys.stderr):
+            # The plugin may have closed or replaced them.
+            with contextlib.suppress(Exception):
+                output.flush()
+        os._exit(status)
+
+    def on_forked(self) -> None:
+        """The component has forked: this child is not the worker, whatever it returns to."""
+        assert self._server is not None
+        self._server.disown()
+        leave: Any = self._server.leave
+        self._control.receive = self._control.send = leave  # type: ignore[method-assign]
+        manifest = self._spec.manifest
+        error = HostError(
+            "it calls another component from a child that it has forked",
+            component=manifest.name,
+            version=manifest.version,
+            phase="call",
+            hint="call other components from the method itself",
+        )
+        cut_off(self._endpoint, error)
 
     def _fail(self, error: BaseException, phase: str) -> NoReturn:
         """Tell the host why this worker cannot be, and exit."""
@@ -224,12 +255,17 @@ class Worker:
         trace = "".join(traceback.format_exception(error))
         wire = codec.to_wire(failure, trace)
         self._control.send(messages.Failed(wire))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(1)
+        self._leave(1)
 
     @staticmethod
     def _log_lost_error(error: BaseException) -> None:
         logging.getLogger("noodle_host.worker").error(
             "nobody to tell: %s: %s", type(error).__name__, error, exc_info=error
         )
+
+
+def _clipped(problem: object) -> str:
+    try:
+        return str(problem)[:_LONGEST_PROBLEM_CHARS]
+    except Exception as error:
+        return f"health() returned what cannot be shown: {type(error).__name__}"

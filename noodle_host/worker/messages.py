@@ -118,6 +118,13 @@ class Corrupt(Message, frozen=True, array_like=True, tag=True):
     what: str
 
 
+class CorruptCaller(Message, frozen=True, array_like=True, tag=True):
+    """What stands in a channel of my seat is nonsense; I do not read it any more."""
+
+    channel: int
+    what: str
+
+
 AnyMessage = (
     Attach
     | Detach
@@ -134,6 +141,7 @@ AnyMessage = (
     | Health
     | Stopped
     | Corrupt
+    | CorruptCaller
 )
 
 decoder: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(AnyMessage)

@@ -7,9 +7,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ..errors import ArgumentError, EncodeError, HostError, NoSuchMethod
+from ..errors import ArgumentError, CallError, EncodeError, HostError, NoSuchMethod
 from ..router import codec, layout
-from ..router.lane import Record
+from ..router.corrupt import CorruptError
+from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
 from .inlet import Inlet
 from .methods import Method
@@ -62,14 +63,28 @@ class Server:
         """Serve one request of each caller and step each task; True if there was any."""
         worked = False
         for inlet in tuple(self.inlets.values()):
-            if inlet.reader.has_record():
-                if inlet.can_take():
-                    worked = self._take(inlet) or worked
-            elif inlet.has_backlog:
-                inlet.can_take()
+            try:
+                if inlet.reader.has_record():
+                    if inlet.can_take():
+                        worked = True
+                        self._take(inlet)
+                elif inlet.has_backlog:
+                    inlet.can_take()
+            except (CorruptLaneError, CorruptError) as error:
+                worked = True
+                self._distrust(inlet, error)
         if self._tasks:
             worked = self._step_tasks() or worked
         return worked
+
+    def _distrust(self, inlet: Inlet, error: Exception) -> None:
+        """A caller writes nonsense: it is read no more, and the others go on."""
+        self.detach(inlet.channel)
+        self.on_corrupt(inlet.channel, str(error))
+
+    def on_corrupt(self, channel: int, what: str) -> None:
+        """A channel holds what the protocol does not allow; replaced by the worker's main."""
+        os.write(2, f"channel {channel} is corrupt: {what}\n".encode())
 
     @property
     def idle(self) -> bool:
@@ -80,23 +95,21 @@ class Server:
             and not any(inlet.has_backlog for inlet in self.inlets.values())
         )
 
-    def _take(self, inlet: Inlet) -> bool:
+    def _take(self, inlet: Inlet) -> None:
         reader = inlet.reader
-        before = reader.position
         record = reader.read()
         if record is None:
-            return False
+            return
         kind = record[1]
         if kind == layout.CALL:
             self._call(inlet, record)
         elif kind == layout.STREAM:
-            if not self._begin_task(inlet, record):
-                reader.position = before
-                return False
+            self._begin_task(inlet, record)
         elif kind == layout.CREDIT:
             task = self._tasks.get((inlet.channel, record[4]))
             if task is not None:
-                task.grant(self._method_word(record))
+                # The method word.
+                task.grant(record[5])
         elif kind == layout.CANCEL:
             task = self._tasks.pop((inlet.channel, record[4]), None)
             if task is not None:
@@ -104,11 +117,6 @@ class Server:
         elif kind == layout.NOTIFY:
             self._notify(record, inlet)
         reader.retire(reader.position)
-        return True
-
-    @staticmethod
-    def _method_word(record: Record) -> int:
-        return record[5]
 
     # -- calls -------------------------------------------------------------
 
@@ -130,6 +138,8 @@ class Server:
             arguments = self._arguments(inlet, record, method)
             self.deadline_ns = deadline_ns
             body: Any = codec.encode_result(method.function(*arguments))
+            if type(body) is not bytes or len(body) > layout.INLINE_BYTES:
+                inlet.check_size(body)
         except BaseException as error:
             kind = layout.ERROR
             body = self._error(error)
@@ -148,6 +158,9 @@ class Server:
             method.function(*self._arguments(inlet, record, method))
         except BaseException as error:
             self.on_lost_error(error)
+        if os.getpid() != self._pid:
+            # It has forked, and this is the child.
+            self.leave()
 
     def on_lost_error(self, error: BaseException) -> None:
         """A one-way message raised: there is nobody to tell but the log."""
@@ -204,28 +217,37 @@ class Server:
 
     # -- tasks -------------------------------------------------------------
 
-    def _begin_task(self, inlet: Inlet, record: Record) -> bool:
+    def _begin_task(self, inlet: Inlet, record: Record) -> None:
         call_id = record[4]
         if self._is_void(record):
             self._drop_payload(inlet, record)
-            return True
+            return
         slot = inlet.take_slot(call_id)
-        if slot < 0:
-            return False
         try:
             method = self._method(record)
+            arguments = self._arguments(inlet, record, method)
             if not method.is_stream:
                 raise ArgumentError(
                     f"{method.name}() does not stream", hint="use call() instead of stream()"
                 )
-            items = method.function(*self._arguments(inlet, record, method))
+            if slot < 0:
+                # Letting it wait would let the credits behind it wait, and so all
+                # the others, for ever.
+                raise CallError(
+                    f"{layout.TASK_SLOTS} streams are open from one caller to one worker",
+                    component=self._component,
+                    version=self._version,
+                    hint="end or close some before opening more, or start more replicas",
+                )
+            self.deadline_ns = record[7]
+            items = method.function(*arguments)
             assert isinstance(items, Iterator)
         except BaseException as error:
-            inlet.free_slot(slot)
+            if slot >= 0:
+                inlet.free_slot(slot)
             inlet.reply(layout.ERROR, call_id, self._error(error))
-            return True
+            return
         self._tasks[inlet.channel, call_id] = Task(inlet, call_id, slot, items, record[7])
-        return True
 
     def _step_tasks(self) -> bool:
         worked = False
@@ -251,13 +273,29 @@ class Server:
             self.on_lost_error(second)
 
     def _close(self, task: Task) -> None:
+        # It may call others to clean up, whatever the deadline of the last call was.
+        self.deadline_ns = 0
         try:
             task.close()
         except BaseException as error:
             self.on_lost_error(error)
 
-    def close_tasks(self) -> None:
-        """End all tasks; their callers are told by whoever holds the seat next."""
-        for task in self._tasks.values():
+    def suspend_tasks(self) -> None:
+        """Close all tasks' generators; whoever holds the seat next tells their callers."""
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
+            task.keep_slot()
             self._close(task)
-        self._tasks.clear()
+
+    # -- a fork ------------------------------------------------------------
+
+    def disown(self) -> None:
+        """In a forked child: do nothing more in the parent's place."""
+        for inlet in self.inlets.values():
+            inlet.cut_off(self.leave)
+        self.turn = self.leave  # type: ignore[method-assign]
+
+    def leave(self, *_: object) -> NoReturn:
+        """A forked child has come back from the component's code: it is not the worker."""
+        os.write(2, b"a child that was forked by a method has returned from it, and is ended\n")
+        os._exit(1)

@@ -47,8 +47,11 @@ class Task:
             self.inlet.reply(layout.END, self.call_id, b"")
             return
         if item is not SAFE_POINT:
+            body = codec.encode_result(item)
+            if type(body) is not bytes or len(body) > layout.INLINE_BYTES:
+                self.inlet.check_size(body)
             self._credit -= 1
-            self.inlet.reply(layout.ITEM, self.call_id, codec.encode_result(item))
+            self.inlet.reply(layout.ITEM, self.call_id, body)
             self.inlet.count_item(self._slot)
 
     def fail(self, body: bytes) -> None:
@@ -65,6 +68,11 @@ class Task:
         if close is not None:
             close()
 
+    def keep_slot(self) -> None:
+        """Leave the note in shared memory when it ends: its caller is not told here."""
+        self._slot = -1
+
     def _end(self) -> None:
         self.ended = True
-        self.inlet.free_slot(self._slot)
+        if self._slot >= 0:
+            self.inlet.free_slot(self._slot)
