@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
+import copy
 import random
+import sys
 import threading
-import time
+import warnings
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ from typing import Any, Final, Self
 
 from .config import HostConfig
 from .contract_types import ContractTypes
-from .errors import HostClosedError
+from .errors import HostClosedError, HostError
 from .model import ComponentInfo
 from .registry.registry import RuntimeComponentRegistry
 from .router.aio import LoopWatch
@@ -24,6 +26,8 @@ from .router.endpoint import Endpoint
 from .router.stream import Stream
 from .supervise.fork_server import ForkServer
 from .supervise.supervisor import Supervisor
+from .worker.deadline import deadline_after, span_ns
+from .worker.forked import cut_off, tell_in_child
 
 
 class _Default:
@@ -32,8 +36,6 @@ class _Default:
 
 
 DEFAULT: Final = _Default()
-#: A deadline is 64 bits of nanoseconds; this is more than a hundred years.
-_MOST_NS: Final = 1 << 62
 Timeout = float | None | _Default
 Key = str | bytes | int | None
 
@@ -61,28 +63,43 @@ class Host:
     ) -> None:
         self.config = config or HostConfig()
         self.registry = registry or RuntimeComponentRegistry(_folders(plugin_path))
-        self._closed = False
-        self._close_lock = threading.Lock()
-        salt = self.config.hash_seed
-        if salt is None:
-            salt = random.SystemRandom().getrandbits(32)
-        fork_server = ForkServer(salt)
-        # First of all: it imports while the rest is set up.
-        fork_server.start()
-        self._bell = Doorbell.create("noodle-host")
-        self._supervisor = Supervisor(
-            self.config, self.registry, fork_server, self._bell, salt, self._on_seat_closed
-        )
-        self._endpoint = Endpoint(
-            self._bell, self._supervisor.switchboard.table, self._supervisor, salt=salt
-        )
-        self._watch = LoopWatch(self._endpoint, self._bell)
+        # Why nothing is taken on any more.
+        self._refusal: HostError | None = None
+        self._is_over = True
+        self._close_lock = threading.RLock()
         self._types = ContractTypes()
         self._kinds: dict[str, str] = {}
         self._decoders: dict[tuple[str, str], Callable[[Any], Any]] = {}
-        self._default_span_ns = self._span_ns(self.config.call_timeout_s)
-        release = weakref.WeakMethod(self._supervisor.release_inherited)
-        os.register_at_fork(after_in_child=lambda: (method := release()) and method())
+        self._default_span_ns = span_ns(self.config.call_timeout_s)
+        salt = self.config.hash_seed
+        if salt is None:
+            salt = random.SystemRandom().getrandbits(32)
+        with contextlib.ExitStack() as undo:
+            fork_server = ForkServer(salt)
+            undo.callback(fork_server.close)
+            # First of all: it imports while the rest is set up.
+            fork_server.start()
+            self._bell = Doorbell.create("noodle-host")
+            undo.callback(self._bell.close)
+            # Weak, or the supervisor's thread would keep a host that nobody else has.
+            me = weakref.ref(self)
+
+            def on_seat_closed(seat: int, error: HostError) -> None:
+                host = me()
+                if host is not None:
+                    host._on_seat_closed(seat, error)
+
+            self._supervisor = Supervisor(
+                self.config, self.registry, fork_server, self._bell, salt, on_seat_closed
+            )
+            undo.callback(self._supervisor.close)
+            self._endpoint = Endpoint(
+                self._bell, self._supervisor.switchboard.table, self._supervisor, salt=salt
+            )
+            self._watch = LoopWatch(self._endpoint, self._bell)
+            self._is_over = False
+            undo.pop_all()
+        tell_in_child(self)
 
     # -- components --------------------------------------------------------
 
@@ -264,22 +281,9 @@ class Host:
         return self._watch.items(name, key, start)
 
     def _deadline(self, timeout: Timeout) -> int:
-        span_ns = self._default_span_ns if isinstance(timeout, _Default) else self._span_ns(timeout)
-        return span_ns and time.monotonic_ns() + span_ns
-
-    @staticmethod
-    def _span_ns(timeout: float | None) -> int:
-        """A timeout in nanoseconds; 0 = none."""
-        if timeout is None:
-            return 0
-        try:
-            span_ns = int(timeout * 1e9)
-        except (TypeError, ValueError, OverflowError):
-            span_ns = -1
-        if not 0 <= span_ns < _MOST_NS:
-            raise ValueError(f"timeout must be a number of seconds, 0 or more, not {timeout!r}")
-        # A timeout of nothing is one all the same.
-        return span_ns or 1
+        return deadline_after(
+            self._default_span_ns if isinstance(timeout, _Default) else span_ns(timeout)
+        )
 
     def _decoder(self, name: str, method: str, wanted: Any) -> Callable[[Any], Any]:
         if wanted is not None:
@@ -302,16 +306,21 @@ class Host:
     # -- end ---------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop all components in order and free everything; may be called again."""
+        """Stop all components in order and free everything; may be called again.
+
+        Calls that are not answered by then raise :class:`HostClosedError`. A
+        close that is interrupted, by Ctrl-C, kills the workers.
+        """
+        self._refusal = self._refusal or HostClosedError("the host is closed")
         with self._close_lock:
-            if self._closed:
+            if self._is_over:
                 return
-            self._closed = True
-        try:
-            self._supervisor.close()
-        finally:
-            self._endpoint.close()
-            self._bell.close()
+            try:
+                self._supervisor.close()
+            finally:
+                self._endpoint.close()
+                self._bell.close()
+            self._is_over = True
 
     async def aclose(self) -> None:
         """Like :meth:`close`, without blocking the event loop."""
@@ -329,11 +338,34 @@ class Host:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise HostClosedError("the host is closed")
+    def __del__(self) -> None:
+        if not getattr(self, "_is_over", True) and not sys.is_finalizing():
+            # Of a process that ends the kernel takes care.
+            self._supervisor.abandon(self._endpoint.close, self._bell.close)
+            warnings.warn(f"{self!r} was never closed", ResourceWarning, stacklevel=2, source=self)
 
-    def _on_seat_closed(self, seat: int, error: Any) -> None:
+    def on_forked(self) -> None:
+        """This is a copy of the host in a child of its process: it can do nothing."""
+        if self._is_over:
+            return
+        self._is_over = True
+        self._refusal = HostClosedError(
+            "this is the copy of a host in a forked child",
+            phase="fork",
+            hint="make a host of its own in each process, after the fork",
+        )
+        self._close_lock = threading.RLock()
+        self._supervisor.disown(self._refusal)
+        cut_off(self._endpoint, self._refusal)
+
+    def _check_open(self) -> None:
+        if self._refusal is not None:
+            raise copy.copy(self._refusal)
+
+    def _on_seat_closed(self, seat: int, error: HostError) -> None:
+        # The next version may be of another kind.
+        self._kinds.clear()
+        self._decoders.clear()
         self._endpoint.drop(seat, error)
 
 

@@ -40,7 +40,8 @@ class ComponentInfo:
     """A component that was started.
 
     ``state``: ``running``, ``starting``, ``stopping``, ``restarting`` or
-    ``quarantined``; ``reason`` says why it is not running.
+    ``quarantined``; ``reason`` says why a seat, or all of them, was given up.
+    It is ``running`` when all seats that it still has are served.
     """
 
     name: str

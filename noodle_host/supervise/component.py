@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+from ..errors import HostError
 from ..model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
 from ..registry.manifest import Manifest
 from .backoff import RestartHistory
@@ -20,6 +22,29 @@ class SeatRecord:
         self.restarts = 0
         self.keeper: asyncio.Task[None] | None = None
 
+    @property
+    def is_serving(self) -> bool:
+        holder = self.seat.holder
+        return holder is not None and holder.state is WorkerState.SERVING
+
+
+def component_state(
+    *, is_ending: bool, has_started: bool, serving: Sequence[bool], quarantined: int
+) -> str:
+    """The state of a component: what is true of all its seats, or the worst of them. Pure.
+
+    Args:
+        serving: for each seat that is left, whether its holder serves.
+        quarantined: how many seats were given up.
+    """
+    if is_ending:
+        return "stopping"
+    if not has_started:
+        return "starting"
+    if not serving:
+        return "quarantined" if quarantined else "stopping"
+    return "running" if all(serving) else "restarting"
+
 
 class Component:
     """The seats of a component, and what is known of it."""
@@ -28,13 +53,36 @@ class Component:
         self.manifest = manifest
         self.slot = slot
         self.seats: dict[int, SeatRecord] = {}
-        self.state = "starting"
-        self.reason = ""
+        self.is_ending = False
+        self.has_started = False
+        #: Why seats were given up, one text each.
+        self.quarantined: list[str] = []
+        #: What its callers are told when no seat is left.
+        self.refusal: HostError | None = None
         self.weights: dict[int, int] = {}
 
     @property
     def name(self) -> str:
         return self.manifest.name
+
+    @property
+    def state(self) -> str:
+        """As in :class:`ComponentInfo`."""
+        return component_state(
+            is_ending=self.is_ending,
+            has_started=self.has_started,
+            serving=[record.is_serving for record in self.seats.values()],
+            quarantined=len(self.quarantined),
+        )
+
+    @property
+    def reason(self) -> str:
+        """Why not all of its seats are there; empty if they are."""
+        if not self.quarantined:
+            return ""
+        if not self.seats:
+            return self.quarantined[-1]
+        return f"{len(self.quarantined)} of its seats quarantined: {self.quarantined[-1]}"
 
     def info(self) -> ComponentInfo:
         """A picture of now."""

@@ -34,21 +34,16 @@ TRANSITIONS: Final[dict[tuple[WorkerState, WorkerEvent], WorkerState]] = {
     (S.SPAWNING, E.SPAWNED): S.LOADING,
     (S.SPAWNING, E.EXITED): S.GONE,
     (S.LOADING, E.LOADED): S.LOADED,
-    (S.LOADING, E.STOP): S.STOPPING,
     (S.LOADING, E.EXITED): S.GONE,
     (S.LOADED, E.LEAD): S.STARTING,
-    (S.LOADED, E.STOP): S.STOPPING,
     (S.LOADED, E.EXITED): S.GONE,
     (S.STARTING, E.LEADING): S.SERVING,
-    (S.STARTING, E.STOP): S.STOPPING,
     (S.STARTING, E.EXITED): S.GONE,
+    # Only what serves is stopped in order: what does not has nothing to finish,
+    # and its stop hook must not run without start. It is killed.
     (S.SERVING, E.STOP): S.STOPPING,
     (S.SERVING, E.EXITED): S.GONE,
-    (S.STOPPING, E.STOP): S.STOPPING,
     (S.STOPPING, E.EXITED): S.GONE,
-    # What a worker has said before it learned that it is to stop.
-    (S.STOPPING, E.LOADED): S.STOPPING,
-    (S.STOPPING, E.LEADING): S.STOPPING,
 }
 
 
@@ -68,8 +63,6 @@ def mermaid() -> str:
     """The table as a Mermaid state diagram."""
     lines = ["stateDiagram-v2", f"    [*] --> {WorkerState.SPAWNING}"]
     lines += [
-        f"    {before} --> {after}: {event}"
-        for (before, event), after in TRANSITIONS.items()
-        if before != after
+        f"    {before} --> {after}: {event}" for (before, event), after in TRANSITIONS.items()
     ]
     return "\n".join([*lines, f"    {WorkerState.GONE} --> [*]"])

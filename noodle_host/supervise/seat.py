@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 
 from ..router import channel as channel_layout
 from ..router import layout
@@ -12,7 +13,7 @@ from ..router.segment import Segment
 from .worker_process import WorkerProcess
 
 
-@dataclass
+@dataclass(eq=False)
 class Channel:
     """A channel of a seat; the host keeps the segment that it made."""
 
@@ -20,8 +21,16 @@ class Channel:
     caller: WorkerProcess | None  #: None: the host itself
     caller_bell: Doorbell
     segment: Segment
-    #: False while answers for a dead holder wait for the caller's room.
-    settled: bool = True
+    #: How many settlings of it are under way or wait for their turn: while there
+    #: are any, the host is the holder.
+    settlings: int = 0
+    settling: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Whether nobody waits for answers any more.
+    is_dropped: bool = False
+
+    @property
+    def is_settled(self) -> bool:
+        return not self.settlings
 
     @property
     def caller_name(self) -> str:
@@ -42,7 +51,7 @@ class Seat:
         """Make a worker the holder: it gets the seat's end of every channel."""
         self.holder = worker
         for channel in self.channels.values():
-            if channel.settled:
+            if channel.is_settled:
                 worker.attach(channel)
 
     def open_channel(
@@ -69,9 +78,13 @@ class Seat:
         """Forget a channel whose caller is gone."""
         channel = self.channels.pop(number, None)
         if channel is not None:
+            channel.is_dropped = True
             channel.segment.close()
 
     def close(self) -> None:
-        for number in list(self.channels):
-            self.drop_channel(number)
+        """Let go of the seat; answers that wait for room are still given."""
+        for channel in self.channels.values():
+            # The mapping, which is what settling uses, stays.
+            channel.segment.close()
+        self.channels.clear()
         self.bell.close()

@@ -13,7 +13,7 @@ from ..errors import HostError
 from ..router import layout
 from ..router.channel import ChannelEnd
 from ..router.codec import encode_host_error
-from ..router.lane import CorruptLaneError, Record
+from ..router.lane import Record
 
 #: Decides what becomes of a request that has not been answered: the error to
 #: answer with, or None to leave it, and all after it, to the next holder.
@@ -27,6 +27,10 @@ def settle_channel(end: ChannelEnd, verdict: Verdict, tasks: HostError, limit: i
     position ``limit`` on were made later and are left alone. Returns False if
     the caller has no room for the answers yet: call again with the same
     ``end``. What is left to the next holder stays unretired.
+
+    Raises:
+        CorruptLaneError, CorruptError: the channel holds what the protocol does
+            not allow; what comes after it cannot be answered.
     """
     outbox, inbox = end.outbox, end.inbox
     words = end.segment.words
@@ -40,11 +44,7 @@ def settle_channel(end: ChannelEnd, verdict: Verdict, tasks: HostError, limit: i
     reader = inbox.reader
     while reader.position < limit:
         before = reader.position
-        try:
-            record = reader.read()
-        except CorruptLaneError:
-            # The caller scribbles: nothing of its can be answered.
-            return True
+        record = reader.read()
         if record is None:
             return True
         if record[1] in (layout.CALL, layout.STREAM) and not record[9]:

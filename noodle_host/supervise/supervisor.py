@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import copy
+import functools
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
@@ -23,6 +24,7 @@ from ..errors import (
     HostClosedError,
     HostError,
     RequirementError,
+    StartError,
     WorkerDied,
 )
 from ..model import ComponentInfo
@@ -31,13 +33,14 @@ from ..registry.registry import RuntimeComponentRegistry
 from ..router.bell import Doorbell
 from ..router.channel import ChannelEnd
 from ..router.life import DeathWatch
-from ..router.route import even_shares
+from ..router.route import MAX_SEATS, even_shares
 from ..worker import messages
 from ..worker.spec import WorkerSpec, encode_spec
 from .backoff import next_delay_s
 from .component import Component, SeatRecord
 from .fork_server import Spawner
 from .lifecycle import WorkerState
+from .loop_thread import LoopThread
 from .switchboard import Switchboard
 from .worker_process import WorkerProcess
 
@@ -46,7 +49,10 @@ _LOG: Final = logging.getLogger("noodle_host.supervise")
 
 
 class Supervisor:
-    """Holds the event loop; its coroutines run there, :meth:`run` waits for them."""
+    """Holds the event loop; its coroutines run there, :meth:`run` waits for them.
+
+    It takes the spawner over.
+    """
 
     def __init__(
         self,
@@ -64,31 +70,42 @@ class Supervisor:
         self._on_seat_closed = on_seat_closed
         self._components: dict[str, Component] = {}
         self._locks: dict[str, asyncio.Lock] = {}
-        self._ending: set[asyncio.Task[None]] = set()
-        self.switchboard = Switchboard(host_bell, self._is_known)
-        # Held open by the host alone: when it goes, the kernel kills the workers.
-        self._lifeline_r, self._lifeline_w = os.pipe2(os.O_CLOEXEC)
-        self._deaths = DeathWatch()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="noodle-host supervisor", daemon=True
-        )
-        self._thread.start()
+        self._in_a_hurry = False
+        self._last: list[Callable[[], object]] = []
+        with contextlib.ExitStack() as undo:
+            undo.callback(spawner.close)
+            self.switchboard = Switchboard(host_bell, self._is_known, on_seat_closed)
+            undo.callback(self.switchboard.close)
+            # Held open by the host alone: when it goes, the kernel kills the workers.
+            self._lifeline_r, self._lifeline_w = os.pipe2(os.O_CLOEXEC)
+            undo.callback(os.close, self._lifeline_r)
+            undo.callback(os.close, self._lifeline_w)
+            self._deaths = DeathWatch()
+            undo.callback(self._deaths.close)
+            self._loop = LoopThread("noodle-host supervisor", self._shut_down, self._let_go)
+            undo.pop_all()
 
     # -- from any thread ---------------------------------------------------
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the supervisor's loop and wait for its result."""
-        return self.submit(work).result()
+        """Run a coroutine on the supervisor's loop and wait for its result.
+
+        Raises:
+            HostClosedError: nothing is taken on any more.
+        """
+        return self._loop.run(work)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
-        """Run a coroutine on the supervisor's loop."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run a coroutine on the supervisor's loop; raises what :meth:`run` raises."""
+        return self._loop.submit(work)
 
     def slot(self, component: str) -> int:
         return self.run(self._slot(component))
 
     async def _slot(self, component: str) -> int:
+        started = self._components.get(component)
+        if started is not None and started.refusal is not None:
+            raise copy.copy(started.refusal)
         return self.switchboard.slot(component)
 
     def connect(self, component: str, seat_number: int) -> ChannelEnd:
@@ -104,71 +121,100 @@ class Supervisor:
 
     def report_corrupt(self, seat_number: int, what: str) -> None:
         """Whoever holds that seat writes nonsense: end it."""
-        self._loop.call_soon_threadsafe(self._end_corrupt, seat_number, what)
+        self._loop.call_soon(functools.partial(self._end_corrupt, seat_number, what))
 
-    def release_inherited(self) -> None:
+    def disown(self, error: HostError) -> None:
         """In a forked child of the host: let go of what keeps workers alive."""
-        os.close(self._lifeline_w)
+        self._loop.disown(error)
+        self._spawner.release_inherited()
+        if self._lifeline_w >= 0:
+            os.close(self._lifeline_w)
+            self._lifeline_w = -1
 
     # -- starting ----------------------------------------------------------
 
     async def start(self, name: str, version: str | None, replicas: int) -> ComponentInfo:
         """Start a component and what it requires; wait until all serve."""
-        if replicas < 1:
+        if type(replicas) is not int or not 1 <= replicas <= MAX_SEATS:
             raise ConfigError(
-                f"replicas must be 1 or more, not {replicas}", component=name, phase="start"
-            )
-        running = self._component_versions()
-        if name in running:
-            return await self._already_running(name, version, replicas)
-        order = self._registry.start_order(name, version, running)
-        manifest = order[-1]
-        if replicas > 1 and manifest.state.model != "stateless":
-            raise ConfigError(
-                f"it keeps a state ({manifest.state.model}): one worker, not {replicas} replicas",
+                f"replicas must be a number from 1 to {MAX_SEATS}, not {replicas!r}",
                 component=name,
-                version=manifest.version,
                 phase="start",
-                hint="only stateless components can share their calls between workers",
             )
-        await self._start_in_order(order, {name: replicas})
-        return self._components[name].info()
+
+        def plan(running: dict[str, str]) -> list[Manifest]:
+            if name in running:
+                return []
+            order = self._registry.start_order(name, version, running)
+            _check_replicas(order[-1], replicas)
+            return order
+
+        while True:
+            if name in self._components:
+                info = await self._already_running(name, version, replicas)
+                if info is not None:
+                    return info
+            elif name in await self._start_planned(plan, {name: replicas}):
+                return self._components[name].info()
 
     async def start_all(self, wanted: Mapping[str, str | None]) -> list[ComponentInfo]:
         """Start several components, one worker each, at once: all of them or none."""
-        planned = self._component_versions()
-        for name in wanted.keys() & planned.keys():
-            await self._already_running(name, wanted[name], len(self._components[name].seats))
-        order: list[Manifest] = []
-        # Those with a wish for a version come first, so that what requires them sees it.
-        for name in sorted(wanted, key=lambda name: wanted[name] is None):
-            if name not in planned:
-                order += self._registry.start_order(name, wanted[name], planned)
-                planned.update({manifest.name: manifest.version for manifest in order})
-            elif wanted[name] is not None:
-                self._check_version(name, wanted[name], planned[name])
-        await self._start_in_order(order, {})
+        for name in wanted.keys() & self._components.keys():
+            replicas = len(self._components[name].seats)
+            await self._already_running(name, wanted[name], replicas)
+
+        def plan(running: dict[str, str]) -> list[Manifest]:
+            order: list[Manifest] = []
+            # Those with a wish for a version come first, so that what requires them sees it.
+            for name in sorted(wanted, key=lambda name: wanted[name] is None):
+                if name not in running:
+                    order += self._registry.start_order(name, wanted[name], running)
+                    running.update({manifest.name: manifest.version for manifest in order})
+                elif wanted[name] is not None:
+                    self._check_version(name, wanted[name], running[name])
+            return order
+
+        await self._start_planned(plan, dict.fromkeys(wanted, 1))
         return [self._components[name].info() for name in wanted]
+
+    async def _start_planned(
+        self,
+        plan: Callable[[dict[str, str]], list[Manifest]],
+        replicas: Mapping[str, int],
+    ) -> set[str]:
+        """Start what is to be started given what runs; return the names.
+
+        ``replicas`` has everything that is wanted; what else is started gets one.
+        """
+        while True:
+            order = plan(self._component_versions())
+            # What is wanted, and what that requires, stays as it is meanwhile.
+            names = {required for manifest in order for required in manifest.requires}
+            names |= replicas.keys() | {manifest.name for manifest in order}
+            async with contextlib.AsyncExitStack() as held:
+                # By name, whatever the order of starting: two starts cannot dead-lock.
+                for locked in sorted(names):
+                    await held.enter_async_context(self._lock(locked))
+                if plan(self._component_versions()) == order:
+                    await self._start_in_order(order, replicas)
+                    return {manifest.name for manifest in order}
 
     async def _start_in_order(self, order: list[Manifest], replicas: Mapping[str, int]) -> None:
         fresh: list[Component] = []
         try:
-            async with contextlib.AsyncExitStack() as held:
-                # By name, whatever the order of starting: two starts cannot dead-lock.
-                for locked in sorted(manifest.name for manifest in order):
-                    await held.enter_async_context(self._lock(locked))
-                for manifest in order:
-                    if manifest.name not in self._components:
-                        component = Component(manifest, self.switchboard.slot(manifest.name))
-                        self._components[manifest.name] = component
-                        fresh.append(component)
-                for component in fresh:
-                    for _ in range(replicas.get(component.name, 1)):
-                        seat = self.switchboard.add_seat(component.name)
-                        component.seats[seat.number] = SeatRecord(seat)
-                await self._bring_up(fresh)
-        except BaseException:
-            await self._give_up(fresh)
+            for manifest in order:
+                component = Component(manifest, self.switchboard.slot(manifest.name))
+                self._components[manifest.name] = component
+                fresh.append(component)
+                for _ in range(replicas.get(component.name, 1)):
+                    seat = self.switchboard.add_seat(component.name)
+                    component.seats[seat.number] = SeatRecord(seat)
+            await self._bring_up(fresh)
+        except BaseException as error:
+            # To its end, also if nobody waits for it any more.
+            await self._loop.to_the_end(self._give_up(fresh))
+            if isinstance(error, OSError):
+                raise StartError(f"the host has no means left: {error}", phase="start") from error
             raise
 
     def _check_version(self, name: str, wanted: str | None, here: str) -> None:
@@ -183,13 +229,16 @@ class Supervisor:
 
     async def _already_running(
         self, name: str, version: str | None, replicas: int
-    ) -> ComponentInfo:
+    ) -> ComponentInfo | None:
+        """Check that it runs as it is wanted; None if it has gone meanwhile."""
         async with self._lock(name):
             component = self._components.get(name)
             if component is None:
-                raise HostClosedError("it was stopped meanwhile", component=name, phase="start")
+                return None
             here = component.manifest.version
             self._check_version(name, version, here)
+            if component.refusal is not None:
+                raise copy.copy(component.refusal)
             if len(component.seats) != replicas:
                 raise RequirementError(
                     f"it runs with {len(component.seats)} replicas, not {replicas}",
@@ -202,27 +251,24 @@ class Supervisor:
 
     async def _bring_up(self, components: list[Component]) -> None:
         """Load all at once, which takes the time; start in dependency order."""
-        loads = {
-            component.name: [
-                self._loop.create_task(self._load(component, record))
-                for record in component.seats.values()
-            ]
-            for component in components
-        }
         try:
-            for component in components:
-                for load in loads[component.name]:
-                    await self._lead(component, await load)
-                component.state = "running"
-                self._publish_route(component)
-        finally:
-            rest = [load for group in loads.values() for load in group if not load.done()]
-            for load in rest:
-                load.cancel()
-            await asyncio.gather(*rest, return_exceptions=True)
-        for component in components:
-            for record in component.seats.values():
-                record.keeper = self._loop.create_task(self._keep(component, record))
+            # The first failure ends all of it, wherever it comes from.
+            async with asyncio.TaskGroup() as group:
+                loads = [
+                    (component, record, group.create_task(self._load(component, record)))
+                    for component in components
+                    for record in component.seats.values()
+                ]
+                for component in components:
+                    for owner, record, load in loads:
+                        if owner is component:
+                            await self._lead(component, await load)
+                            work = self._keep(component, record)
+                            record.keeper = asyncio.create_task(work)
+                    component.has_started = True
+                    self._publish_route(component)
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from failures.exceptions[0].__cause__
 
     async def _load(self, component: Component, record: SeatRecord) -> WorkerProcess:
         manifest = component.manifest
@@ -242,38 +288,39 @@ class Supervisor:
         return manifest.budget.startup_timeout_s or self._config.startup_timeout_s
 
     def _publish_route(self, component: Component) -> None:
-        shares = even_shares(list(component.seats))
+        shares = [] if component.is_ending else even_shares(list(component.seats))
         component.weights = {share.seat: share.weight for share in shares}
         self.switchboard.table.write(component.slot, shares)
 
     async def _give_up(self, components: list[Component]) -> None:
         for component in reversed(components):
-            for record in component.seats.values():
-                if record.seat.holder is not None:
-                    await record.seat.holder.kill()
             await self._end(component)
 
     # -- keeping -----------------------------------------------------------
 
     async def _keep(self, component: Component, record: SeatRecord) -> None:
         """Wait for the holder's death, answer for it, put another in its place."""
-        while True:
-            worker = record.seat.holder
-            assert worker is not None
-            began_s = time.monotonic()
-            await worker.gone.wait()
-            how = worker.how_it_ended()
-            _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
-            component.state = "restarting"
-            record.seat.holder = None
-            self.switchboard.forget_caller(worker)
-            died = self._died(worker, how)
-            await self.switchboard.settle(record.seat, lambda _, error=died: error, died)  # type: ignore[misc]
-            record.history.record(self._config.restart, time.monotonic() - began_s, how)
-            if not await self._replace(component, record):
-                return
-            record.restarts += 1
-            component.state = "running"
+        try:
+            while True:
+                worker = record.seat.holder
+                assert worker is not None
+                began_s = time.monotonic()
+                await worker.gone.wait()
+                how = worker.how_it_ended()
+                _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
+                record.seat.holder = None
+                self.switchboard.forget_caller(worker)
+                died = self._died(worker, how)
+                await self.switchboard.settle(record.seat, lambda _, error=died: error, died)  # type: ignore[misc]
+                record.history.record(self._config.restart, time.monotonic() - began_s, how)
+                if not await self._replace(component, record):
+                    return
+                record.restarts += 1
+        except Exception as error:
+            # Whatever it is, those who wait must not wait for ever.
+            _LOG.exception("%s cannot be looked after any more", component.name)
+            record.history.reasons.append(f"{type(error).__name__}: {error}")
+            await self._quarantine(component, record)
 
     async def _replace(self, component: Component, record: SeatRecord) -> bool:
         policy = self._config.restart
@@ -288,24 +335,26 @@ class Supervisor:
                 await self._lead(component, worker)
             except HostError as error:
                 _LOG.warning("%s could not be restarted: %s", component.name, error)
-                record.seat.holder = None
+                failed, record.seat.holder = record.seat.holder, None
+                if failed is not None:
+                    self.switchboard.forget_caller(failed)
                 record.history.record(policy, 0.0, str(error))
             else:
                 return True
 
     async def _quarantine(self, component: Component, record: SeatRecord) -> None:
-        reasons = record.history.reasons[-3:]
-        component.reason = (
-            f"it failed {record.history.failures} times in a row; last: {'; '.join(reasons)}"
-        )
-        component.state = "quarantined"
-        _LOG.error("%s is quarantined: %s", component.name, component.reason)
+        reasons = "; ".join(record.history.reasons[-3:])
+        reason = f"it failed {record.history.failures} times in a row; last: {reasons}"
+        component.quarantined.append(reason)
         error = HostClosedError(
-            f"the component is quarantined: {component.reason}",
+            f"the component is quarantined: {reason}",
             component=component.name,
             version=component.manifest.version,
             hint="stop it, mend it, and start it again",
         )
+        _LOG.error("%s", error)
+        if len(component.seats) == 1:
+            component.refusal = error
         await self._close_seat(component, record, error)
 
     def _died(self, worker: WorkerProcess, how: str) -> WorkerDied:
@@ -321,6 +370,9 @@ class Supervisor:
 
     async def stop(self, name: str) -> None:
         """Stop a component in order: calls that were sent are answered."""
+        await self._loop.to_the_end(self._stop(name))
+
+    async def _stop(self, name: str) -> None:
         async with self._lock(name):
             component = self._components.get(name)
             if component is None:
@@ -338,71 +390,94 @@ class Supervisor:
             await self._end(component)
 
     async def _end(self, component: Component) -> None:
-        component.state = "stopping"
+        component.is_ending = True
         self.switchboard.table.write(component.slot, [])
         error = HostClosedError(
             "the component was stopped",
             component=component.name,
             version=component.manifest.version,
         )
-        await asyncio.gather(
-            *(self._end_seat(component, record, error) for record in component.seats.values())
-        )
-        self._components.pop(component.name, None)
+        try:
+            await asyncio.gather(
+                *(self._end_seat(component, record, error) for record in component.seats.values())
+            )
+        finally:
+            self._components.pop(component.name, None)
 
     async def _end_seat(self, component: Component, record: SeatRecord, error: HostError) -> None:
         if record.keeper is not None:
             record.keeper.cancel()
+            await asyncio.wait([record.keeper])
         worker = record.seat.holder
-        if worker is not None and worker.state is not WorkerState.GONE:
-            worker.stop()
-            try:
-                async with asyncio.timeout(self._config.stop_timeout_s):
-                    await worker.gone.wait()
-            except TimeoutError:
-                _LOG.warning("%s did not stop in time and is killed", worker.label)
-                await worker.kill()
         if worker is not None:
+            if worker.state is WorkerState.SERVING and not self._in_a_hurry:
+                worker.stop()
+                try:
+                    async with asyncio.timeout(self._config.stop_timeout_s):
+                        await worker.gone.wait()
+                except TimeoutError:
+                    _LOG.warning("%s did not stop in time and is killed", worker.label)
+            # What does not serve has nothing to finish.
+            await worker.kill()
             self.switchboard.forget_caller(worker)
         await self._close_seat(component, record, error)
 
     async def _close_seat(self, component: Component, record: SeatRecord, error: HostError) -> None:
         seat = record.seat
         seat.holder = None
+        component.seats.pop(seat.number, None)
+        self._publish_route(component)
         seat.close_channels()
         await self.switchboard.settle(seat, lambda _: error, error)
         self._on_seat_closed(seat.number, error)
         self.switchboard.remove_seat(seat)
-        component.seats.pop(seat.number, None)
-        if component.seats:
-            self._publish_route(component)
-        else:
-            self.switchboard.table.write(component.slot, [])
+
+    # -- the end -----------------------------------------------------------
 
     def close(self) -> None:
-        """Stop everything, dependants first, and the thread."""
+        """Stop everything, dependants first, and the thread; may be called again."""
+        self._loop.refuse(HostClosedError("the host is closed"))
         try:
-            self.run(self._close())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._deaths.close()
-            self._loop.close()
-            self._spawner.close()
-            os.close(self._lifeline_r)
-            os.close(self._lifeline_w)
+            self._loop.join()
+        except BaseException:
+            # Ctrl-C: no time for an ordered stop.
+            self._loop.call_soon(self._kill_all)
+            raise
 
-    async def _close(self) -> None:
+    def abandon(self, *last: Callable[[], object]) -> None:
+        """Kill everything, without waiting for it; may be called from a finalizer.
+
+        ``last`` is called at the end, on the supervisor's thread.
+        """
+        self._last += last
+        self._loop.refuse(HostClosedError("the host was dropped"))
+        self._loop.call_soon(self._kill_all)
+
+    def _kill_all(self) -> None:
+        self._in_a_hurry = True
+        for component in self._components.values():
+            for record in component.seats.values():
+                holder = record.seat.holder
+                if holder is not None and holder.child is not None:
+                    holder.child.kill()
+
+    async def _shut_down(self) -> None:
         while self._components:
             needed = {name for c in self._components.values() for name in c.manifest.requires}
             leaves = [c for c in self._components.values() if c.name not in needed]
             # A cycle cannot have been started; if one is there, end it all the same.
             await asyncio.gather(*(self._end(c) for c in leaves or list(self._components.values())))
         self.switchboard.close()
-        tasks = [t for t in asyncio.all_tasks() if t is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _let_go(self) -> None:
+        self._deaths.close()
+        self._spawner.close()
+        os.close(self._lifeline_r)
+        # A child that is forked now must not close another's.
+        lifeline_w, self._lifeline_w = self._lifeline_w, -1
+        os.close(lifeline_w)
+        for step in self._last:
+            step()
 
     # -- looking -----------------------------------------------------------
 
@@ -416,27 +491,30 @@ class Supervisor:
             raise ComponentNotFoundError(
                 f"Component {name!r} is not running", component=name, phase="health"
             )
-        found: dict[int, str | None] = {}
-        for record in component.seats.values():
+        timeout_s = self._config.health_timeout_s
+
+        async def ask(record: SeatRecord) -> tuple[int, str | None]:
             worker = record.seat.holder
             if worker is None or worker.pid is None:
-                found[-record.seat.number] = f"no worker: {component.state}"
-            else:
-                found[worker.pid] = await worker.check_health(self._config.health_timeout_s)
-        return found
+                return -record.seat.number, f"no worker: {component.state}"
+            return worker.pid, await worker.check_health(timeout_s)
+
+        return dict(await asyncio.gather(*map(ask, component.seats.values())))
 
     def _on_request(self, worker: WorkerProcess, message: messages.Message) -> None:
-        if isinstance(message, messages.Corrupt):
-            self._end_corrupt(message.seat, message.what)
-        else:
-            self.switchboard.answer(worker, message)
+        match message:
+            case messages.Corrupt(seat_number, what):
+                self._end_corrupt(seat_number, what)
+            case messages.CorruptCaller(channel, what):
+                self.switchboard.distrust_number(worker, channel, what)
+            case _:
+                self.switchboard.answer(worker, message)
 
     def _end_corrupt(self, seat_number: int, what: str) -> None:
         worker = self.switchboard.holder(seat_number)
-        if worker is not None:
+        if worker is not None and worker.child is not None:
             _LOG.error("%s wrote corrupt replies and is killed: %s", worker.label, what)
-            self._ending.add(task := self._loop.create_task(worker.kill()))
-            task.add_done_callback(self._ending.discard)
+            worker.child.kill()
 
     def _is_known(self, name: str) -> bool:
         if name in self._components:
@@ -451,3 +529,14 @@ class Supervisor:
 
     def _lock(self, name: str) -> asyncio.Lock:
         return self._locks.setdefault(name, asyncio.Lock())
+
+
+def _check_replicas(manifest: Manifest, replicas: int) -> None:
+    if replicas > 1 and manifest.state.model != "stateless":
+        raise ConfigError(
+            f"it keeps a state ({manifest.state.model}): one worker, not {replicas} replicas",
+            component=manifest.name,
+            version=manifest.version,
+            phase="start",
+            hint="only stateless components can share their calls between workers",
+        )

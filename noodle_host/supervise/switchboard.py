@@ -8,11 +8,10 @@ import logging
 import os
 from collections.abc import Callable
 
-from ..errors import ComponentNotFoundError, HostError
+from ..errors import CallError, ComponentNotFoundError, HostError
 from ..router import layout
 from ..router.bell import Doorbell
 from ..router.codec import to_wire
-from ..router.corrupt import CorruptError
 from ..router.lane import CorruptLaneError
 from ..router.route import RouteTable
 from ..worker import messages
@@ -28,16 +27,23 @@ _LOG = logging.getLogger("noodle_host.supervise")
 class Switchboard:
     """Knows every seat and every channel; used on the supervisor's event loop."""
 
-    def __init__(self, host_bell: Doorbell, exists: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        host_bell: Doorbell,
+        exists: Callable[[str], bool],
+        on_seat_lost: Callable[[int, HostError], None],
+    ) -> None:
         self.table = RouteTable.create()
         self.routes_fd = self.table.segment.read_only_fd()
         self.host_bell = host_bell
         self._exists = exists
+        # Tells the host's own endpoint to let go of its channel to a seat.
+        self._on_seat_lost = on_seat_lost
         self._slots: dict[str, int] = {}
         self._seats: dict[int, Seat] = {}
         self._seat_numbers = itertools.count(1)
         self._channel_numbers = itertools.count(1)
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: dict[asyncio.Task[None], Channel] = {}
 
     def slot(self, component: str) -> int:
         """The component's slot in the route table; raises ComponentNotFoundError."""
@@ -91,6 +97,9 @@ class Switchboard:
 
     def forget_caller(self, worker: WorkerProcess) -> None:
         """A caller is dead: its channels end, and bells it owed are rung."""
+        for channel in self._settling.values():
+            if channel.caller is worker:
+                channel.is_dropped = True
         for seat in self._seats.values():
             for number, channel in list(seat.channels.items()):
                 if channel.caller is worker:
@@ -107,49 +116,72 @@ class Switchboard:
         is stopped gets them when it runs again; the next holder attaches to its
         channel only then.
         """
-        waiting = [
-            asyncio.get_running_loop().create_task(
-                self._settle_channel(seat, channel, verdict, tasks)
-            )
-            for channel in list(seat.channels.values())
-        ]
-        if not waiting:
-            return
-        _, late = await asyncio.wait(waiting, timeout=10 * _RETRY_S)
-        self._settling |= late
-        for task in late:
-            task.add_done_callback(self._settling.discard)
+        waiting: list[asyncio.Task[None]] = []
+        for channel in seat.channels.values():
+            channel.settlings += 1
+            work = self._settle_channel(seat, channel, verdict, tasks)
+            task = asyncio.get_running_loop().create_task(work)
+            self._settling[task] = channel
+            task.add_done_callback(self._settling.pop)
+            waiting.append(task)
+        if waiting:
+            await asyncio.wait(waiting, timeout=10 * _RETRY_S)
 
     async def _settle_channel(
         self, seat: Seat, channel: Channel, verdict: Verdict, tasks: HostError
     ) -> None:
-        channel.settled = False
-        end = seat.end_for_settling(channel)
-        try:
-            limit = end.inbox.committed_end()
-            while not settle_channel(end, verdict, tasks, limit):
-                await asyncio.sleep(_RETRY_S)
-                if channel.number not in seat.channels:
-                    return
-            free_held_slabs(end)
-        except (CorruptLaneError, CorruptError) as error:
-            # Written by the dead holder or by the caller: no successor may read it. The
-            # caller finds the closed word, or the nonsense, and opens another channel.
-            _LOG.error(
-                "channel %d from %s to %s is corrupt and is closed: %s",
-                channel.number,
-                channel.caller_name,
-                seat.component,
-                error,
-            )
-            channel.segment.words[layout.CH_CLOSED] = 1
+        # One at a time: a holder may die before its predecessor's calls are answered.
+        async with channel.settling:
+            if channel.is_dropped:
+                return
+            try:
+                end = seat.end_for_settling(channel)
+                limit = end.inbox.committed_end()
+                while not settle_channel(end, verdict, tasks, limit):
+                    await asyncio.sleep(_RETRY_S)
+                    if channel.is_dropped:
+                        return
+                free_held_slabs(end)
+            except (ValueError, CorruptLaneError) as error:
+                # Written by the dead holder or by the caller: no successor may read it.
+                self.distrust(seat, channel, str(error))
+                return
+            # A caller may sleep for room that the dead one owed it a ring for.
             channel.caller_bell.ring()
-            return
-        # A caller may sleep for room that the dead one owed it a ring for.
-        channel.caller_bell.ring()
-        channel.settled = True
-        if seat.holder is not None:
+            channel.settlings -= 1
+        if channel.is_settled and not channel.is_dropped and seat.holder is not None:
             seat.holder.attach(channel)
+
+    def distrust(self, seat: Seat, channel: Channel, what: str) -> None:
+        """A channel holds what the protocol does not allow: end it, and who waits on it."""
+        _LOG.error(
+            "the channel from %s to %s is corrupt and is closed: %s",
+            channel.caller_name,
+            seat.component,
+            what,
+        )
+        channel.segment.words[layout.CH_CLOSED] = 1
+        if channel.caller is not None:
+            # It may wait for answers that nobody can give, and may have written
+            # the nonsense itself.
+            if channel.caller.child is not None:
+                channel.caller.child.kill()
+            return
+        error = CallError(
+            f"the channel to it is corrupt: {what}",
+            component=seat.component,
+            hint="native code may write over memory that it does not own",
+        )
+        seat.drop_channel(channel.number)
+        self._on_seat_lost(seat.number, error)
+
+    def distrust_number(self, holder: WorkerProcess, number: int, what: str) -> None:
+        """A holder finds one of its channels corrupt."""
+        for seat in self._seats.values():
+            channel = seat.channels.get(number)
+            if channel is not None and seat.holder is holder:
+                self.distrust(seat, channel, what)
+                return
 
     def remove_seat(self, seat: Seat) -> None:
         """The seat is gone for good; its channels are closed."""

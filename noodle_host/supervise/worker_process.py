@@ -9,12 +9,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import HostError, StartError
 from ..registry.manifest import Manifest
-from ..router import layout
 from ..router.bell import Doorbell
 from ..router.codec import from_wire
 from ..router.life import DeathWatch
@@ -22,6 +21,7 @@ from ..router.packets import PacketSocket
 from ..worker import messages
 from .fork_server import Child, Spawner
 from .lifecycle import WorkerEvent, WorkerState, next_state
+from .orders import Orders
 from .output import OutputReader
 
 if TYPE_CHECKING:
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger("noodle_host.supervise")
 # The fork server reaps at once; its report is only a little behind the pidfd.
 _REAPED_WITHIN_S: Final = 0.01
+# From the end of its control socket to the death of a worker that is exiting.
+_EXITS_WITHIN_S: Final = 1.0
+_MESSAGES_A_TURN: Final = 64
+# A child of a dead worker may still hold the socket and send without end.
+_TURNS_AFTER_DEATH: Final = 64
 
 
 class WorkerProcess:
@@ -55,6 +60,7 @@ class WorkerProcess:
         self._changed = asyncio.Event()
         self._on_request = on_request
         self._control: PacketSocket | None = None
+        self._orders: Orders | None = None
         self._outputs: list[OutputReader] = []
         self._health: asyncio.Future[str | None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -71,36 +77,39 @@ class WorkerProcess:
 
     async def spawn(self, spawner: Spawner, spec: bytes, lifeline: int, routes_fd: int) -> None:
         """Start the process; raises StartError."""
-        ours, theirs = PacketSocket.pair()
-        out_r, out_w = os.pipe2(os.O_CLOEXEC)
-        err_r, err_w = os.pipe2(os.O_CLOEXEC)
         name, version = self.manifest.name, self.manifest.version
-        try:
-            fds = [theirs.fileno(), out_w, err_w, lifeline, *self.bell.fds()]
-            # As in worker.main.FD_NAMES: bell page, bell, routes come last.
-            self.child = await spawner.spawn(f"{name} {version}", spec, [*fds, routes_fd])
-        except BaseException as error:
-            ours.close()
-            os.close(out_r)
-            os.close(err_r)
-            if isinstance(error, StartError):
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            try:
+                ours, control = PacketSocket.pair()
+                undo.callback(ours.close)
+                theirs.callback(control.close)
+                fds = [control.fileno()]
+                for level in (logging.INFO, logging.WARNING):
+                    ours_fd, theirs_fd = os.pipe2(os.O_CLOEXEC)
+                    theirs.callback(os.close, theirs_fd)
+                    fds.append(theirs_fd)
+                    reader = OutputReader(ours_fd, level, name, version)
+                    undo.callback(reader.close)
+                    self._outputs.append(reader)
+                # As in worker.main.FD_NAMES.
+                fds += [lifeline, *self.bell.fds(), routes_fd]
+                self.child = await spawner.spawn(f"{name} {version}", spec, fds)
+            except OSError as error:
+                raise self._start_error(f"the host has no means left: {error}", "spawn") from error
+            except StartError as error:
                 error.component, error.version = name, version
-            raise
-        finally:
-            theirs.close()
-            os.close(out_w)
-            os.close(err_w)
+                raise
+            undo.pop_all()
         self._step(WorkerEvent.SPAWNED)
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
         self._control = PacketSocket(ours, messages.decoder)
+        self._orders = Orders(self._control, self.bell, self._on_deaf)
         loop = asyncio.get_running_loop()
         loop.add_reader(ours.fileno(), self._on_message)
         loop.add_reader(self.child.pidfd, self._on_exit)
-        for fd, level in ((out_r, logging.INFO), (err_r, logging.WARNING)):
-            reader = OutputReader(fd, level, name, version)
+        for reader in self._outputs:
             reader.start(self.child.pid)
-            self._outputs.append(reader)
 
     async def reach(self, wanted: WorkerState, timeout_s: float, phase: str) -> None:
         """Wait until the state is reached; on failure or time-out, kill and raise."""
@@ -109,7 +118,7 @@ class WorkerProcess:
                 while self.state is not wanted:
                     if self.state is WorkerState.GONE:
                         raise self.failure or self._start_error(
-                            f"the worker died while it was {phase}: {self.how_it_ended()}", phase
+                            f"the worker died during {phase}: {self.how_it_ended()}", phase
                         )
                     self._changed.clear()
                     await self._changed.wait()
@@ -145,8 +154,7 @@ class WorkerProcess:
     async def kill(self) -> None:
         """SIGKILL, and wait until the death is proved."""
         if self.child is not None and self.state is not WorkerState.GONE:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+            self.child.kill()
             await self.gone.wait()
 
     def _watch_life(self) -> None:
@@ -167,8 +175,7 @@ class WorkerProcess:
             return
         assert self.child is not None
         # Native code may have ended the main thread alone.
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+        self.child.kill()
         if self.child.exit_code is None:
             self.child.exit_code = _exit_code(self.child.pid)
         self._on_exit()
@@ -181,11 +188,16 @@ class WorkerProcess:
         loop = asyncio.get_running_loop()
         loop.remove_reader(self.child.pidfd)
         # What it said before it died still counts.
-        self._on_message()
+        for _ in range(_TURNS_AFTER_DEATH):
+            if not self._hear_some():
+                break
         if self._control is not None:
             loop.remove_reader(self._control.fileno())
             self._control.close()
             self._control = None
+        if self._orders is not None:
+            self._orders.close()
+            self._orders = None
         self._later(self._bury())
 
     async def _bury(self) -> None:
@@ -194,9 +206,10 @@ class WorkerProcess:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_REAPED_WITHIN_S):
                     await self.child.reaped.wait()
-        os.close(self.child.pidfd)
+        self.child.close()
         for output in self._outputs:
-            output.close()
+            if not output.close():
+                self._later(output.log_rest())
         if self._health is not None and not self._health.done():
             self._health.set_result("the worker died")
         self._step(WorkerEvent.EXITED)
@@ -214,23 +227,15 @@ class WorkerProcess:
 
     # -- orders ------------------------------------------------------------
 
-    def send(self, message: messages.Message, fds: list[int] | None = None) -> None:
+    def send(self, message: messages.Message, fds: Sequence[int] = ()) -> None:
         """Send an order and see that it is looked at, also by a busy worker."""
-        if self._control is None:
-            return
-        try:
-            self._control.send(message, fds)
-        except BlockingIOError:
-            # Thousands of orders unread: it does not look at them any more.
-            _LOG.error("%s does not take its orders and is killed", self.label)
-            assert self.child is not None
-            signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
-            return
-        except OSError:
-            # It is dying; the pidfd will say so.
-            return
-        self.bell.words[layout.BELL_CONTROL] += 1
-        self.bell.ring()
+        if self._orders is not None:
+            self._orders.send(message, fds)
+
+    def _on_deaf(self) -> None:
+        _LOG.error("%s does not take its orders and is killed", self.label)
+        assert self.child is not None
+        self.child.kill()
 
     def attach(self, channel: Channel) -> None:
         """Give the worker the seat's end of a channel."""
@@ -242,9 +247,9 @@ class WorkerProcess:
         self.send(messages.Lead())
 
     def stop(self) -> None:
-        if self.state not in (WorkerState.SPAWNING, WorkerState.GONE):
-            self._step(WorkerEvent.STOP)
-            self.send(messages.Stop())
+        """Have it finish what is in its lanes and exit; it must be serving."""
+        self._step(WorkerEvent.STOP)
+        self.send(messages.Stop())
 
     async def check_health(self, timeout_s: float) -> str | None:
         """Ask the health hook; None: healthy."""
@@ -262,32 +267,48 @@ class WorkerProcess:
     # -- messages ----------------------------------------------------------
 
     def _on_message(self) -> None:
-        while self._control is not None:
+        # Not all that there is: a worker that floods must not stop the event loop.
+        self._hear_some()
+
+    def _hear_some(self) -> bool:
+        """Hear a few messages; True if there may be more."""
+        for _ in range(_MESSAGES_A_TURN):
+            if self._control is None:
+                return False
             try:
                 received: tuple[Any, list[int]] | None = self._control.receive()
             except BlockingIOError:
-                return
+                return False
+            except ValueError as error:
+                self._on_nonsense(str(error))
+                continue
             except OSError:
                 received = None
-            except ValueError as error:
-                _LOG.error("%s sent nonsense and is killed: %s", self.label, error)
-                assert self.child is not None
-                signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
-                received = None
             if received is None:
-                # End-of-file is no proof of death: a plugin may have closed
-                # the descriptor. But it takes no more orders.
-                asyncio.get_running_loop().remove_reader(self._control.fileno())
-                self._later(self._reap_deaf())
-                return
+                if not self._is_dead:
+                    # End-of-file is no proof of death: a plugin may have closed
+                    # the descriptor. But it takes no more orders.
+                    asyncio.get_running_loop().remove_reader(self._control.fileno())
+                    self._later(self._reap_deaf())
+                return False
             message, fds = received
             for fd in fds:
                 os.close(fd)
-            self._hear(message)
+            try:
+                self._hear(message)
+            except ValueError as error:
+                self._on_nonsense(str(error))
+        return True
+
+    def _on_nonsense(self, what: str) -> None:
+        if not self._is_dead:
+            _LOG.error("%s sent nonsense and is killed: %s", self.label, what)
+            assert self.child is not None
+            self.child.kill()
 
     async def _reap_deaf(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_EXITS_WITHIN_S):
                 await self.gone.wait()
                 return
         _LOG.error("%s closed its control socket and is killed", self.label)
@@ -296,9 +317,9 @@ class WorkerProcess:
     def _hear(self, message: messages.Message) -> None:
         match message:
             case messages.Loaded(methods):
+                self._step(WorkerEvent.LOADED)
                 self.methods = methods
                 self._watch_life()
-                self._step(WorkerEvent.LOADED)
             case messages.Leading():
                 self._step(WorkerEvent.LEADING)
             case messages.Failed(wire):
