@@ -222,3 +222,10 @@ def test_deep_blocks_work(before: str, after: str, generate: Any, chain: Any) ->
     tree = chain.parser.parse(chain.lexer.tokenize(source, "p.noodle").tokens, "p.noodle").module
     better = chain.bytecode_generator.generate(chain.optimizer.optimize(tree).module)
     verify(decode(better.code))
+
+
+def test_the_deepest_tree_that_the_parser_lets_through_works(chain: Any, tmp_path: Path) -> None:
+    deepest = "if (t) {\n" * 450 + "print(x" + " + x" * 1990 + ")\n" + "}\n" * 450
+    (tmp_path / "p.noodle").write_text(f"x = 1\nx = 2\nt = false\nt = true\n{deepest}")
+    for optimizer in (True, False):
+        assert chain.run_file(tmp_path, "p.noodle", optimizer=optimizer).stdout == "3982\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 from hookspecs import ast, hookimpl, query
 from hookspecs.bytecode import encode
@@ -13,23 +14,26 @@ from .tables import Tables
 from .unit import Shared
 from .variables import place_variables
 
-# A tree may be some 1,500 levels deep, and each takes a few calls.
-_RECURSION_LIMIT = 10_000
+# The parser lets through 500 levels of nesting around 2,000 of operators and calls, and each
+# takes a few calls of Python functions, which need none of the machine's stack.
+_RECURSION_LIMIT: Final = 40_000
 
 
 class BytecodeGenerator:
     """Kind ``bytecode_generator``; holds nothing between calls."""
-
-    def __init__(self) -> None:
-        sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION_LIMIT))
 
     @hookimpl
     @query
     def generate(self, module: ast.Module) -> GenerateResult:
         """Generate bytecode for a tree without errors."""
         tables = Tables(module.file)
-        shared = Shared(module, tables, place_variables(module), [])
-        generate_body(shared)
+        limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
+        try:
+            shared = Shared(module, tables, place_variables(module), [])
+            generate_body(shared)
+        finally:
+            sys.setrecursionlimit(limit)
         made = tables.module
         statistics = {
             "instructions": sum(len(function.instructions) for function in made.functions),

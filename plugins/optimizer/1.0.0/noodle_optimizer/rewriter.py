@@ -39,7 +39,11 @@ class Rewriter:
         return self.items(body)
 
     def items(self, values: list[Any]) -> list[Any]:
-        new = [self.visit(value) for value in values]
+        """Visit the items of a list."""
+        # Without a comprehension: it would be one more call for each level.
+        new = []
+        for value in values:
+            new.append(self.visit(value))  # noqa: PERF401
         return values if all(map(operator.is_, values, new)) else new
 
     def visit(self, value: Any) -> Any:
