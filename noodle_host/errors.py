@@ -128,7 +128,7 @@ class StartError(HostError):
 class HostClosedError(HostError):
     """The host, or the component, was stopped; calls are no longer taken."""
 
-    default_code = "RTUP_0018"
+    default_code = "CALL_0009"
     default_phase = "call"
 
 
@@ -251,6 +251,7 @@ WIRE_ERRORS: dict[str, type[HostError]] = {
     for cls in (
         ComponentNotFoundError,
         PluginError,
+        HostClosedError,
         CallTimeout,
         WorkerDied,
         CallCancelled,

@@ -84,13 +84,24 @@ class Host:
             # Weak, or the supervisor's thread would keep a host that nobody else has.
             me = weakref.ref(self)
 
-            def on_seat_closed(seat: int, error: HostError) -> None:
+            def on_seat_closed(component: str) -> None:
                 host = me()
                 if host is not None:
-                    host._on_seat_closed(seat, error)
+                    host._on_seat_closed(component)
+
+            def on_seat_lost(seat: int, error: HostError) -> None:
+                host = me()
+                if host is not None:
+                    host._endpoint.drop(seat, error)
 
             self._supervisor = Supervisor(
-                self.config, self.registry, fork_server, self._bell, salt, on_seat_closed
+                self.config,
+                self.registry,
+                fork_server,
+                self._bell,
+                salt,
+                on_seat_closed,
+                on_seat_lost,
             )
             undo.callback(self._supervisor.close)
             self._endpoint = Endpoint(
@@ -362,11 +373,14 @@ class Host:
         if self._refusal is not None:
             raise copy.copy(self._refusal)
 
-    def _on_seat_closed(self, seat: int, error: HostError) -> None:
+    def _on_seat_closed(self, component: str) -> None:
         # The next version may be of another kind.
         self._kinds.clear()
         self._decoders.clear()
-        self._endpoint.drop(seat, error)
+        # Answers that nobody has fetched yet still count: a channel that has some
+        # is let go of later.
+        self._endpoint.nudge()
+        self._endpoint._forget_closed(component)
 
 
 def _folders(plugin_path: str | Path | Iterable[str | Path] | None) -> list[Path] | None:

@@ -52,7 +52,11 @@ class Doorbell:
     @classmethod
     def create(cls, name: str) -> Doorbell:
         segment = Segment.create(name, layout.BELL_BYTES)
-        return cls(segment, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        try:
+            return cls(segment, os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        except BaseException:
+            segment.close()
+            raise
 
     @classmethod
     def attach(cls, page_fd: int, event_fd: int) -> Doorbell:

@@ -150,7 +150,11 @@ class ForkServer:
             received = self._socket.receive()
         except BlockingIOError:
             return
-        except (OSError, ValueError):
+        except ValueError as error:
+            # Where no descriptor is left, none can be received.
+            self._lost(f"what the fork server said was lost, has the host no means left? {error}")
+            return
+        except OSError:
             received = None
         if received is None:
             self._lost("the fork server died")

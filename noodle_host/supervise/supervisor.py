@@ -51,7 +51,9 @@ _LOG: Final = logging.getLogger("noodle_host.supervise")
 class Supervisor:
     """Holds the event loop; its coroutines run there, :meth:`run` waits for them.
 
-    It takes the spawner over.
+    It takes the spawner over. ``on_seat_closed`` is called when a seat of a component
+    is gone for good and all calls to it are answered, ``on_seat_lost`` when the
+    host's own channel to a seat is corrupt, so that nothing on it will be answered.
     """
 
     def __init__(
@@ -61,7 +63,8 @@ class Supervisor:
         spawner: Spawner,
         host_bell: Doorbell,
         salt: int,
-        on_seat_closed: Callable[[int, HostError], None],
+        on_seat_closed: Callable[[str], None],
+        on_seat_lost: Callable[[int, HostError], None],
     ) -> None:
         self._config = config
         self._registry = registry
@@ -74,7 +77,7 @@ class Supervisor:
         self._last: list[Callable[[], object]] = []
         with contextlib.ExitStack() as undo:
             undo.callback(spawner.close)
-            self.switchboard = Switchboard(host_bell, self._is_known, on_seat_closed)
+            self.switchboard = Switchboard(host_bell, self._is_known, on_seat_lost)
             undo.callback(self.switchboard.close)
             # Held open by the host alone: when it goes, the kernel kills the workers.
             self._lifeline_r, self._lifeline_w = os.pipe2(os.O_CLOEXEC)
@@ -429,7 +432,7 @@ class Supervisor:
         self._publish_route(component)
         seat.close_channels()
         await self.switchboard.settle(seat, lambda _: error, error)
-        self._on_seat_closed(seat.number, error)
+        self._on_seat_closed(component.name)
         self.switchboard.remove_seat(seat)
 
     # -- the end -----------------------------------------------------------
