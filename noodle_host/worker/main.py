@@ -78,7 +78,6 @@ class Worker:
         self._control_seen = 0
         self._component: LoadedComponent | None = None
         self._server: Server | None = None
-        self._inlets: list[Inlet] = []
 
     def run(self) -> None:
         """Load the component, then serve until told to stop."""

@@ -139,7 +139,7 @@ class Expressions(Unit):
 
     def _Conditional(self, node: ast.Conditional) -> None:  # noqa: N802
         otherwise, end = Label(), Label()
-        self.unless(node.condition, otherwise, node)
+        self.jump_if(False, node.condition, otherwise, node)
         self.expression(node.then)
         self.code.jump(Opcode.JUMP_ABSOLUTE, end)
         self.code.place(otherwise)
@@ -148,43 +148,29 @@ class Expressions(Unit):
 
     # -- conditions --------------------------------------------------------
 
-    def unless(
-        self, condition: ast.Expression, label: Label, node: ast.Node, use: Use = Use.CONDITION
+    def jump_if(
+        self,
+        wanted: bool,
+        condition: ast.Expression,
+        label: Label,
+        node: ast.Node,
+        use: Use = Use.CONDITION,
     ) -> None:
-        """Jump if the condition is false; ``node`` has the place of its TypeError."""
-        if isinstance(condition, ast.Logical):
-            own = Use.AND if condition.operator == "&&" else Use.OR
-            if own is Use.AND:
-                self.unless(condition.left, label, condition, own)
-                self.unless(condition.right, label, condition, own)
-            else:
-                go_on = Label()
-                self.when(condition.left, go_on, condition, own)
-                self.unless(condition.right, label, condition, own)
-                self.code.place(go_on)
+        """Jump if the condition is ``wanted``; ``node`` has the place of its TypeError."""
+        if not isinstance(condition, ast.Logical):
+            self.expression(condition)
+            self.at(node)
+            opcode = Opcode.POP_JUMP_IF_TRUE if wanted else Opcode.POP_JUMP_IF_FALSE
+            self.code.jump(opcode, label, use)
             return
-        self.expression(condition)
-        self.at(node)
-        self.code.jump(Opcode.POP_JUMP_IF_FALSE, label, use)
-
-    def when(
-        self, condition: ast.Expression, label: Label, node: ast.Node, use: Use = Use.CONDITION
-    ) -> None:
-        """Jump if the condition is true."""
-        if isinstance(condition, ast.Logical):
-            own = Use.AND if condition.operator == "&&" else Use.OR
-            if own is Use.OR:
-                self.when(condition.left, label, condition, own)
-                self.when(condition.right, label, condition, own)
-            else:
-                go_on = Label()
-                self.unless(condition.left, go_on, condition, own)
-                self.when(condition.right, label, condition, own)
-                self.code.place(go_on)
-            return
-        self.expression(condition)
-        self.at(node)
-        self.code.jump(Opcode.POP_JUMP_IF_TRUE, label, use)
+        is_or = condition.operator == "||"
+        own = Use.OR if is_or else Use.AND
+        # The left side alone decides if it is true for || and false for &&.
+        go_on = Label()
+        decided = label if is_or is wanted else go_on
+        self.jump_if(is_or, condition.left, decided, condition, own)
+        self.jump_if(wanted, condition.right, label, condition, own)
+        self.code.place(go_on)
 
     # -- members and calls -------------------------------------------------
 

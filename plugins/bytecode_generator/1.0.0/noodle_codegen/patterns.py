@@ -31,7 +31,7 @@ class Patterns(Expressions):
             self.code.emit(Opcode.LOAD_FAST, subject)
             self._pattern(arm.pattern, following)
             if arm.guard is not None:
-                self.unless(arm.guard, following, arm)
+                self.jump_if(False, arm.guard, following, arm)
             self.statements(arm.body)
             if arm.result is None:
                 self.constant(None)

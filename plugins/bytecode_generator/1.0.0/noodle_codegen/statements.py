@@ -127,7 +127,7 @@ class Statements(Patterns):
         end = Label()
         for position, branch in enumerate(node.branches):
             following = Label()
-            self.unless(branch.condition, following, branch)
+            self.jump_if(False, branch.condition, following, branch)
             self.statements(branch.body)
             is_last = position == len(node.branches) - 1 and node.otherwise is None
             if not is_last:
@@ -155,7 +155,7 @@ class Statements(Patterns):
         self._place_start(start, loop)
         self._loop(loop, node.body)
         self.code.place(loop.next)
-        self.when(node.condition, start, node)
+        self.jump_if(True, node.condition, start, node)
         self.code.place(loop.leave)
 
     def _place_start(self, start: Label, loop: Loop) -> None:
@@ -170,7 +170,7 @@ class Statements(Patterns):
         self.code.place(start)
         self._loop(loop, node.body)
         self.code.place(loop.next)
-        self.when(node.condition, start, node)
+        self.jump_if(True, node.condition, start, node)
         self.code.place(loop.leave)
 
     def _For(self, node: ast.For) -> None:  # noqa: N802
@@ -195,7 +195,7 @@ class Statements(Patterns):
         if node.condition is None:
             self.code.jump(Opcode.JUMP_ABSOLUTE, start)
         else:
-            self.when(node.condition, start, node)
+            self.jump_if(True, node.condition, start, node)
         self.code.place(loop.leave)
 
     def _ForIn(self, node: ast.ForIn) -> None:  # noqa: N802

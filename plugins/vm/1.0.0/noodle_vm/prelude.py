@@ -49,8 +49,8 @@ _EACH: Final[list[_Line]] = [
     ("GET_ITER", "iterator"),
 ]
 
-_MAP: Final[list[_Line]] = [
-    *_EACH,
+# The results of f for each item of the iterator begun, in a list.
+_COLLECT: Final[list[_Line]] = [
     ("BUILD_LIST", 0),
     ("STORE_FAST", "result"),
     "next",
@@ -64,6 +64,11 @@ _MAP: Final[list[_Line]] = [
     ("POP_TOP",),
     ("JUMP_ABSOLUTE", "next"),
     "end",
+]
+
+_MAP: Final[list[_Line]] = [
+    *_EACH,
+    *_COLLECT,
     ("LOAD_FAST", "result"),
     ("RETURN_VALUE",),
 ]
@@ -116,19 +121,7 @@ _SORTED: Final[list[_Line]] = [
     ("STORE_FAST", "xs"),
     ("LOAD_FAST", "xs"),
     ("GET_ITER", "iterator"),
-    ("BUILD_LIST", 0),
-    ("STORE_FAST", "result"),
-    "next",
-    ("FOR_ITER", "end", "iterator"),
-    ("STORE_FAST", "x"),
-    ("LOAD_FAST", "result"),
-    ("LOAD_FAST", "f"),
-    ("LOAD_FAST", "x"),
-    ("CALL_FUNCTION", 1),
-    ("LIST_APPEND",),
-    ("POP_TOP",),
-    ("JUMP_ABSOLUTE", "next"),
-    "end",
+    *_COLLECT,
     ("LOAD_BUILTIN", "sorted by"),
     ("LOAD_FAST", "xs"),
     ("LOAD_FAST", "result"),
