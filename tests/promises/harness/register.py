@@ -1,0 +1,186 @@
+"""Whether what callers saw of one register can be explained by some order of the calls.
+
+Just-in-time linearization: the calls are gone through as they were invoked and
+returned, with all the states the register may be in by then. A call takes effect
+somewhere in between, as late as possible: when it returns, or when one that
+returns cannot be explained without it. Known previous values leave few choices.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+#: A history that leaves more states open than this is not decided.
+MOST_STATES: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One call to one register, which holds a number, or None at first and when deleted.
+
+    Attributes:
+        caller, number: accesses of one caller happen in the order of their numbers.
+        method: ``put`` and ``delete`` give the previous value, ``add`` and ``get`` the
+            present one.
+        argument: of ``put`` and ``add``.
+        returned_at_ns: None if it has no result: it may have happened, at any time after
+            it was invoked, or not.
+        label: what to call it in a sentence.
+    """
+
+    caller: str
+    number: int
+    method: str
+    argument: int | None
+    result: int | None
+    invoked_at_ns: int
+    returned_at_ns: int | None
+    label: str = ""
+    #: Its result is known although nobody was told: it did happen, at any time.
+    happened: bool = False
+
+    @property
+    def is_known(self) -> bool:
+        return self.returned_at_ns is not None or self.happened
+
+
+#: The value and the accesses that have happened but not returned.
+_State = tuple[int | None, frozenset[int]]
+
+
+def apply(method: str, argument: int | None, value: int | None) -> tuple[int | None, int | None]:
+    """Return (value afterwards, result) of a method on a register that holds ``value``.
+
+    >>> apply("add", 2, None), apply("put", 7, 2), apply("delete", None, 7), apply("get", None, 7)
+    ((2, 2), (7, 2), (None, 7), (7, 7))
+    """
+    if method == "add":
+        assert argument is not None
+        total = (value or 0) + argument
+        return total, total
+    if method == "get":
+        return value, value
+    return (argument if method == "put" else None), value
+
+
+def unexplained(accesses: Iterable[Access]) -> Access | None:
+    """Return the first access that no order of them explains, or None if one explains all.
+
+    Raises:
+        RuntimeError: too many orders are possible to look at all of them.
+    """
+    return _Search(_relevant(list(accesses))).run()
+
+
+def _relevant(accesses: list[Access]) -> list[Access]:
+    """Leave out what can have had no consequence: it may as well not have happened."""
+    seen: set[Any] = {access.result for access in accesses if access.is_known}
+    adds = any(access.method == "add" and not access.is_known for access in accesses)
+    # A known add was made to the value that it has left behind, less what it added.
+    seen |= {a.result - a.argument for a in accesses if a.method == "add" and a.is_known}  # type: ignore[operator]
+
+    def has_consequence(access: Access) -> bool:
+        if access.is_known:
+            return True
+        return access.method != "get" and (
+            access.method != "put" or adds or access.argument in seen
+        )
+
+    return [access for access in accesses if has_consequence(access)]
+
+
+class _Search:
+    def __init__(self, accesses: Sequence[Access]) -> None:
+        self._accesses = accesses
+        self._open: set[int] = set()
+        # The accesses of the same caller that come earlier.
+        self._earlier: dict[int, list[int]] = {}
+        by_caller: dict[str, list[int]] = defaultdict(list)
+        for index in sorted(range(len(accesses)), key=lambda i: accesses[i].number):
+            mine = by_caller[accesses[index].caller]
+            self._earlier[index] = list(mine)
+            mine.append(index)
+
+    def run(self) -> Access | None:
+        # At the same moment, what is invoked comes first: that allows more orders.
+        events = [(a.invoked_at_ns, 0, a.number, i) for i, a in enumerate(self._accesses)]
+        last = max((time for time, *_ in events), default=0) + 1
+        for index, access in enumerate(self._accesses):
+            if access.returned_at_ns is not None:
+                last = max(last, access.returned_at_ns + 1)
+                events.append((access.returned_at_ns, 1, access.number, index))
+        # What is known to have happened has happened by the end.
+        for index, access in enumerate(self._accesses):
+            if access.returned_at_ns is None and access.happened:
+                events.append((last, 1, access.number, index))
+        states: set[_State] = {(None, frozenset())}
+        for _, returned, _, index in sorted(events):
+            if not returned:
+                self._open.add(index)
+                continue
+            states = self._after(states, index)
+            if not states:
+                return self._accesses[index]
+            if len(states) > MOST_STATES:
+                raise RuntimeError(
+                    f"{len(states)} states are possible at {self._accesses[index].label}; "
+                    "use values that are unique, and fewer calls without an answer"
+                )
+            self._open.discard(index)
+        return None
+
+    def _after(self, states: set[_State], index: int) -> set[_State]:
+        """Return the states in which the access has happened, without it among the open ones."""
+        after: set[_State] = set()
+        seen: set[_State] = set()
+        stack = list(states)
+        while stack:
+            value, done = self._with_reads(stack.pop())
+            if index in done:
+                after.add((value, done - {index}))
+                continue
+            if (value, done) in seen:
+                continue
+            seen.add((value, done))
+            if len(seen) > MOST_STATES:
+                raise RuntimeError(
+                    f"too many orders are possible at {self._accesses[index].label}; "
+                    "use values that are unique, and fewer calls without an answer"
+                )
+            for other in self._open - done:
+                state = self._step(value, done, other)
+                if state is not None:
+                    stack.append(state)
+        return after
+
+    def _with_reads(self, state: _State) -> _State:
+        """Let all reads of the present value happen: that never rules anything out."""
+        value, done = state
+        while True:
+            reads = {
+                index
+                for index in self._open - done
+                if self._accesses[index].method == "get"
+                and self._step(value, done, index) is not None
+            }
+            if not reads:
+                return value, done
+            for index in sorted(reads, key=lambda i: self._accesses[i].number):
+                state = self._step(value, done, index) or (value, done)
+                done = state[1]
+
+    def _step(self, value: int | None, done: frozenset[int], index: int) -> _State | None:
+        """Let one access happen; None if it cannot be the next."""
+        access = self._accesses[index]
+        afterwards, result = apply(access.method, access.argument, value)
+        if access.is_known and result != access.result:
+            return None
+        # Of the same caller, what is known comes first, and what is not known to have
+        # happened has not, and will not any more.
+        overtaken = [i for i in self._earlier[index] if i in self._open and i not in done]
+        if any(self._accesses[i].is_known for i in overtaken):
+            return None
+        return afterwards, done | {index, *overtaken}
