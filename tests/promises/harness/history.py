@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,8 +45,9 @@ class Operation:
 class Diary:
     """What one caller writes down; only that caller's thread may."""
 
-    def __init__(self, caller: str) -> None:
+    def __init__(self, caller: str, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
         self.caller = caller
+        self._clock_ns = clock_ns
         self._begun: list[Operation] = []
         self._ended: list[Operation] = []
 
@@ -56,14 +58,14 @@ class Diary:
     def begin(self, component: str, method: str, arguments: tuple[Any, ...]) -> Operation:
         """Write down a call that is about to be made."""
         operation = Operation(
-            self.caller, len(self._begun), component, method, arguments, time.monotonic_ns()
+            self.caller, len(self._begun), component, method, arguments, self._clock_ns()
         )
         self._begun.append(operation)
         return operation
 
     def end(self, operation: Operation, result: Any = None, error: object = None) -> None:
         """Write down the answer. A second one of the same call is written down too."""
-        now = time.monotonic_ns()
+        now = self._clock_ns()
         said = f"{type(error).__name__}: {error}" if error is not None else None
         self._ended.append(replace(operation, returned_at_ns=now, result=result, error=said))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 #: A history that leaves more states open than this is not decided.
 MOST_STATES: Final = 50_000
@@ -72,24 +72,18 @@ def unexplained(accesses: Iterable[Access]) -> Access | None:
     Raises:
         RuntimeError: too many orders are possible to look at all of them.
     """
-    return _Search(_relevant(list(accesses))).run()
+    # A read without an answer has had no consequence.
+    return _Search([a for a in accesses if a.is_known or a.method != "get"]).run()
 
 
-def _relevant(accesses: list[Access]) -> list[Access]:
-    """Leave out what can have had no consequence: it may as well not have happened."""
-    seen: set[Any] = {access.result for access in accesses if access.is_known}
-    adds = any(access.method == "add" and not access.is_known for access in accesses)
-    # A known add was made to the value that it has left behind, less what it added.
-    seen |= {a.result - a.argument for a in accesses if a.method == "add" and a.is_known}  # type: ignore[operator]
-
-    def has_consequence(access: Access) -> bool:
-        if access.is_known:
-            return True
-        return access.method != "get" and (
-            access.method != "put" or adds or access.argument in seen
-        )
-
-    return [access for access in accesses if has_consequence(access)]
+def _befores(access: Access) -> tuple[int | None, ...]:
+    """Return the values that a known access can have found."""
+    if access.method != "add":
+        return (access.result,)
+    assert access.result is not None
+    assert access.argument is not None
+    before = access.result - access.argument
+    return (before,) if before else (0, None)
 
 
 class _Search:
@@ -150,27 +144,40 @@ class _Search:
                     f"too many orders are possible at {self._accesses[index].label}; "
                     "use values that are unique, and fewer calls without an answer"
                 )
+            wanted, adds = self._wanted(done)
             for other in self._open - done:
                 state = self._step(value, done, other)
-                if state is not None:
+                # What nobody is told of need not happen, unless for what comes next.
+                if state is not None and (
+                    self._accesses[other].is_known or state[0] in wanted or adds - {other}
+                ):
                     stack.append(state)
         return after
 
+    def _wanted(self, done: frozenset[int]) -> tuple[set[int | None], set[int]]:
+        """Return the values that open accesses have found, and those that may find any."""
+        wanted: set[int | None] = set()
+        adds: set[int] = set()
+        for index in self._open - done:
+            access = self._accesses[index]
+            if access.is_known:
+                wanted.update(_befores(access))
+            elif access.method == "add":
+                adds.add(index)
+        return wanted, adds
+
     def _with_reads(self, state: _State) -> _State:
-        """Let all reads of the present value happen: that never rules anything out."""
+        """Let the reads of the present value happen: that rules nothing out.
+
+        Except what it would overtake.
+        """
         value, done = state
-        while True:
-            reads = {
-                index
-                for index in self._open - done
-                if self._accesses[index].method == "get"
-                and self._step(value, done, index) is not None
-            }
-            if not reads:
-                return value, done
-            for index in sorted(reads, key=lambda i: self._accesses[i].number):
-                state = self._step(value, done, index) or (value, done)
-                done = state[1]
+        reads = [i for i in self._open - done if self._accesses[i].method == "get"]
+        for index in sorted(reads, key=lambda i: self._accesses[i].number):
+            after = self._step(value, done, index)
+            if after is not None and after[1] == done | {index}:
+                done = after[1]
+        return value, done
 
     def _step(self, value: int | None, done: frozenset[int], index: int) -> _State | None:
         """Let one access happen; None if it cannot be the next."""
