@@ -66,11 +66,12 @@ hidden byte tmp;
 
 #define OPEN(j)    (j < RING && lend > j && !lstat[S(lend-j)])
 #define ANYOPEN    (OPEN(0) || OPEN(1) || OPEN(2) || OPEN(3) || OPEN(4) || OPEN(5))
-#define ANSWERED(o) ((o) + RING <= lend || lstat[S(o)])
-
 #ifdef OPENREUSED
+/* the slot does not tell any more what is open: the leader goes by its own list */
+#define ANSWERED(o) (!owe[o])
 #define FREED(o)   1
 #else
+#define ANSWERED(o) ((o) + RING <= lend || lstat[S(o)])
 #define FREED(o)   lstat[S(o)]
 #endif
 /* order lend+1 may be appended when order lend+1-RING is answered, and executed by a follower that lives */
@@ -86,7 +87,7 @@ hidden byte tmp;
 #else
 #define MAY(j)     1
 #endif
-#ifdef FANSWERS
+#if defined(FANSWERS) || defined(OPENREUSED)
 #define LEADEROPEN(j) 0
 #else
 #define LEADEROPEN(j) (OPEN(j) && lend-j > from && MAY(j))     /* a leader answers what it has begun */
@@ -159,9 +160,21 @@ inline LEAD(c) {
   :: d_step { ISANSWERED(c) -> rd[c]++; RETIRE(c) }
   :: !ISANSWERED(c) && ROOM -> BEGIN(c,0); ANSWER(nn[w]); d_step { RETIRE(c) }
 #ifdef SHARE
+#ifdef OPENREUSED
+  :: !ISANSWERED(c) && ROOM -> BEGIN(c,1); owe[nn[w]] = 1
+#else
   :: !ISANSWERED(c) && ROOM -> BEGIN(c,1)
 #endif
+#endif
   fi }
+
+#ifdef OPENREUSED
+inline ANSWEROWED(o) {
+  d_step { leads[w] && owe[o] -> if :: rep[hist[o]-1] == 0 -> rep[hist[o]-1] = o :: else -> assert(rep[hist[o]-1] == o) fi };
+  d_step {
+    owe[o] = 0; if :: o + SLOTS > lend -> lstat[S(o)] = 1 :: else fi;
+    c = (hist[o]-1)/NCALL; RETIRE(c); c = 0 } }
+#endif
 
 inline ANSWERSHARE(j) {
   k = lend-j;
@@ -210,6 +223,9 @@ inline TAKELEAD() {
 proctype Worker(byte w) {
   byte c, k, rd[NC];
   byte from;                           /* end of the log when this worker began to lead */
+#ifdef OPENREUSED
+  bool owe[CALLS+1];                   /* share records that this leader has begun and not answered */
+#endif
   {
 end_w:
   do
@@ -220,6 +236,12 @@ end_w:
   :: leads[w] && LEADEROPEN(0) -> ANSWERSHARE(0)
 #if RING > 1
   :: leads[w] && LEADEROPEN(1) -> ANSWERSHARE(1)
+#endif
+#ifdef OPENREUSED
+  :: ANSWEROWED(1)
+  :: ANSWEROWED(2)
+  :: ANSWEROWED(3)
+  :: ANSWEROWED(4)
 #endif
 #if RING > 2
   :: leads[w] && LEADEROPEN(2) -> ANSWERSHARE(2)

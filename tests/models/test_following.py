@@ -62,6 +62,22 @@ _FAILS_FULL = [
     "-DKILL -DSHARE -DRING=1 -DOPENREUSED",
     "-DKILL -DSHARE -DRING=2 -DNOGAP",
 ]
+#: A broken rule that shows only at its event holds without it: it is found for its own reason.
+_HOLDS_WITHOUT_EVENT = [
+    "-DYIELDS=2 -DSHARE -DLIVESTAMP",
+    "-DYIELDS=2 -DSHARE -DLOGFIRST",
+    "-DYIELDS=2 -DSHARE -DSTATFIRST",
+    "-DYIELDS=2 -DSHARE -DEARLYEXEC -DNOREANSWER",
+    "-DYIELDS=2 -DSHARE -DORDERONCE",
+    "-DYIELDS=2 -DSHARE -DRING=2 -DNOGAP",
+    "-DSHARE -DFANSWERS",
+    "-DSHARE -DRING=1 -DOPENREUSED",
+    "-DKILL -DSHARE -DEARLYLEAD",
+    "-DKILL -DSHARE -DLATEEND",
+    "-DKILL -DSHARE -DOPENYIELD",
+    "-DKILL -DSHARE -DPATIENT -DOLDRELAY",
+    "-DFALSEDEATH=0",
+]
 
 
 def _some(quick: list[str], full: list[str]) -> list[object]:
@@ -116,6 +132,11 @@ def test_every_rule_is_needed(flags: str, tmp_path: Path) -> None:
     said = _checked(flags, tmp_path)
     assert _errors(said) == 1, said
     assert "assertion violated" in said, said
+
+
+@pytest.mark.parametrize("flags", _some([], _HOLDS_WITHOUT_EVENT))
+def test_a_broken_rule_waits_for_its_event(flags: str, tmp_path: Path) -> None:
+    _assert_holds(_checked(flags, tmp_path))
 
 
 def test_every_statement_is_reached(tmp_path: Path) -> None:
