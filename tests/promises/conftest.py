@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,17 @@ if str(_HERE) not in sys.path:
 
 from harness.checker import violations  # noqa: E402
 from harness.history import Operation  # noqa: E402
+from harness.leftovers import Leftovers  # noqa: E402
 from harness.load import COMPONENTS, Load, final_state  # noqa: E402
+
+_FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    report = yield
+    item.stash[_FAILED] = item.stash.get(_FAILED, False) or report.failed
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +41,31 @@ def promise_plugins() -> Path:
 
 
 @pytest.fixture
-def new_promise_host(promise_plugins: Path) -> Iterator[Callable[..., Host]]:
+def leftovers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[Leftovers]:
+    """A :class:`Leftovers`, checked once more when the hosts of the test are closed.
+
+    Hosts of this process, and those of ``new_hosting``, are started in its environment.
+    """
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    left = Leftovers(temporary, [_HERE / "plugins"])
+    for name, value in left.environment.items():
+        monkeypatch.setenv(name, value)
+    yield left
+    # The traceback of a test that has failed holds on to its host.
+    if not request.node.stash.get(_FAILED, False):
+        left.check()
+
+
+@pytest.fixture
+def new_promise_host(leftovers: Leftovers, promise_plugins: Path) -> Iterator[Callable[..., Host]]:
     """``new_promise_host(*components, version="<2", **settings)``: a host in which they run.
 
-    Without components, all of them. A worker that dies is started again at once.
+    Without components, all of them. A worker that dies is started again at once. At
+    the end of the test it is closed, and must have left nothing.
     """
     hosts: list[Host] = []
 
@@ -47,12 +81,12 @@ def new_promise_host(promise_plugins: Path) -> Iterator[Callable[..., Host]]:
         return hosts[-1]
 
     yield make
-    for host in hosts:
-        host.close()
+    while hosts:
+        hosts.pop().close()
 
 
 @pytest.fixture
-def new_load() -> Iterator[Callable[..., Load]]:
+def new_load(new_promise_host: object) -> Iterator[Callable[..., Load]]:
     """``new_load(host, components=COMPONENTS, ...)``: a :class:`Load`, stopped at the end."""
     made: list[Load] = []
 
@@ -61,8 +95,8 @@ def new_load() -> Iterator[Callable[..., Load]]:
         return made[-1]
 
     yield make
-    for load in made:
-        load.stop()
+    while made:
+        made.pop().stop()
 
 
 @pytest.fixture
@@ -83,3 +117,29 @@ def assert_kept() -> Callable[..., list[Operation]]:
         return operations
 
     return check
+
+
+@pytest.fixture
+def new_hosting(
+    leftovers: Leftovers, promise_plugins: Path
+) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """``new_hosting(version="<2")``: a process with a host under load, see ``hosting``."""
+    processes: list[subprocess.Popen[str]] = []
+    path = os.pathsep.join([str(_HERE.parent.parent), str(_HERE)])
+
+    def start(version: str = "<2") -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-X", "dev", "-m", "harness.hosting", promise_plugins, version],
+            env={**os.environ, **leftovers.environment, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()

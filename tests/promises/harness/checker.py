@@ -205,7 +205,7 @@ def check_journal(operations: Sequence[Operation], items: Sequence[str] | None) 
     reads = [o for o in operations if o.method == "items" and o.acknowledged]
     complete = items if items is not None else max((r.result for r in reads), key=len, default=[])
     acknowledged = sorted(
-        (o.returned_at_ns, o.result, o)
+        (o.returned_at_ns, o.result)
         for o in appends
         if o.acknowledged and o.returned_at_ns is not None
     )

@@ -43,8 +43,10 @@ class Ticker:
 
     def ticks(self, stream_id: str, n: int) -> Iterator[list[int] | SafePoint]:
         """Yield the items up to the n-th as ``[position, value]``, positions from 0."""
-        while (position := self.at.setdefault(stream_id, 0)) < n:
-            value = self.value.get(stream_id, 0) * 31 + position + len(stream_id)
+        self.at.setdefault(stream_id, 0)
+        self.value.setdefault(stream_id, 0)
+        while (position := self.at[stream_id]) < n:
+            value = self.value[stream_id] * 31 + position + len(stream_id)
             self.at[stream_id] = position + 1
             self.value[stream_id] = value % 1_000_003
             yield [position, self.value[stream_id]]

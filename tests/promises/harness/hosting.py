@@ -1,0 +1,38 @@
+"""A host under load in a process of its own: ``python -m harness.hosting PLUGINS VERSION``.
+
+It prints a line of JSON once everything is called, ``{component: process id}``, goes on
+until its standard input ends, and then prints the violations as a second line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from harness.checker import violations
+from harness.load import COMPONENTS, Load, final_state
+
+from noodle_host import Host, HostConfig
+
+
+def main(plugins: str, version: str) -> None:
+    with Host(plugins, config=HostConfig(stop_timeout_s=2.0)) as host:
+        host.start_all(dict.fromkeys(COMPONENTS, version))
+        load = Load(host)
+        with load.running():
+            load.wait_for(200)
+            pids = {
+                info.name: seat.worker.pid
+                for info in host.components()
+                for seat in info.seats
+                if seat.worker is not None
+            }
+            sys.stdout.write(json.dumps(pids) + "\n")
+            sys.stdout.flush()
+            sys.stdin.read()
+        found = violations(load.stop(), final_state(host))
+        sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
