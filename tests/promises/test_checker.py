@@ -45,6 +45,15 @@ def test_calls_that_end_in_an_error_may_have_been_executed_or_not(
     operations, final = simulation.run()
     assert any(operation.error for operation in operations)
     assert violations(operations, final, errors_are_allowed=True) == []
+
+
+@given(seed=_SEEDS)
+@settings(max_examples=60, deadline=None)
+def test_calls_without_an_answer_are_believed_without_a_state(
+    classes: dict[str, Any], seed: int
+) -> None:
+    simulation = Simulation(seed, classes, COMPONENTS, calls=40, error_share=0.1)
+    operations, _ = simulation.run()
     assert violations(operations, {}, errors_are_allowed=True) == []
 
 

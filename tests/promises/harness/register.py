@@ -149,10 +149,21 @@ class _Search:
                 state = self._step(value, done, other)
                 # What nobody is told of need not happen, unless for what comes next.
                 if state is not None and (
-                    self._accesses[other].is_known or state[0] in wanted or adds - {other}
+                    self._accesses[other].is_known
+                    or state[0] in wanted
+                    or self._may_reach(wanted, state[0], adds - {other})
                 ):
                     stack.append(state)
         return after
+
+    def _may_reach(self, wanted: set[int | None], value: int | None, adds: Iterable[int]) -> bool:
+        """Whether some of these adds could make one of the wanted values of this one."""
+        arguments = [self._accesses[index].argument or 0 for index in adds]
+        least = (value or 0) + sum(n for n in arguments if n < 0)
+        most = (value or 0) + sum(n for n in arguments if n > 0)
+        return bool(arguments) and any(
+            least <= other <= most for other in wanted if other is not None
+        )
 
     def _wanted(self, done: frozenset[int]) -> tuple[set[int | None], set[int]]:
         """Return the values that open accesses have found, and those that may find any."""
