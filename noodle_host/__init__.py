@@ -22,19 +22,23 @@ if TYPE_CHECKING:
         NoSuchMethod,
         PayloadTooLarge,
         PluginError,
+        PoisonCall,
         RemoteError,
         RequirementError,
         SourceError,
         StartError,
+        StateError,
+        SwapError,
         WorkerDied,
     )
     from .host import Host
-    from .model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
+    from .model import ComponentInfo, MethodInfo, SeatInfo, SwapReport, WorkerInfo
     from .programs import Compilation, Programs
     from .registry.descriptor import ComponentDescriptor
     from .registry.registry import RuntimeComponentRegistry
     from .router.call import Call
     from .router.stream import Stream
+    from .supervise.swap import SwapEvent
 
 __all__ = [
     "ArgumentError",
@@ -56,6 +60,7 @@ __all__ = [
     "NoSuchMethod",
     "PayloadTooLarge",
     "PluginError",
+    "PoisonCall",
     "Programs",
     "RemoteError",
     "RequirementError",
@@ -64,7 +69,11 @@ __all__ = [
     "SeatInfo",
     "SourceError",
     "StartError",
+    "StateError",
     "Stream",
+    "SwapError",
+    "SwapEvent",
+    "SwapReport",
     "WorkerDied",
     "WorkerInfo",
 ]
@@ -89,6 +98,7 @@ _HOMES = {
     "NoSuchMethod": ".errors",
     "PayloadTooLarge": ".errors",
     "PluginError": ".errors",
+    "PoisonCall": ".errors",
     "Programs": ".programs",
     "RemoteError": ".errors",
     "RequirementError": ".errors",
@@ -97,7 +107,11 @@ _HOMES = {
     "SeatInfo": ".model",
     "SourceError": ".errors",
     "StartError": ".errors",
+    "StateError": ".errors",
     "Stream": ".router.stream",
+    "SwapError": ".errors",
+    "SwapEvent": ".supervise.swap",
+    "SwapReport": ".model",
     "WorkerDied": ".errors",
     "WorkerInfo": ".model",
 }

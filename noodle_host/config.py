@@ -34,6 +34,10 @@ class HostConfig:
     startup_timeout_s: float = 10.0
     #: What an ordered stop may take before the worker is killed.
     stop_timeout_s: float = 5.0
+    #: What the writing of a component's state may take.
+    snapshot_timeout_s: float = 60.0
+    #: From the start of a swap until the new version leads.
+    swap_timeout_s: float = 60.0
     #: What a health check may take.
     health_timeout_s: float = 1.0
     #: The deadline of calls that name none; None: they wait for ever.
@@ -43,7 +47,13 @@ class HostConfig:
     hash_seed: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("startup_timeout_s", "stop_timeout_s", "health_timeout_s"):
+        for name in (
+            "startup_timeout_s",
+            "stop_timeout_s",
+            "snapshot_timeout_s",
+            "swap_timeout_s",
+            "health_timeout_s",
+        ):
             value = getattr(self, name)
             if not value > 0:
                 raise ConfigError(f"{name} must be more than 0 seconds, not {value!r}")

@@ -125,6 +125,20 @@ class StartError(HostError):
     default_phase = "start"
 
 
+class StateError(HostError):
+    """A component's state could not be written, converted or taken over."""
+
+    default_code = "HS_0003"
+    default_phase = "snapshot"
+
+
+class SwapError(HostError):
+    """A swap was not made; the version that was running serves on."""
+
+    default_code = "RTUP_0008"
+    default_phase = "swap"
+
+
 class HostClosedError(HostError):
     """The host, or the component, was stopped; calls are no longer taken."""
 
@@ -149,6 +163,12 @@ class WorkerDied(CallError):
     """The worker died before it answered; what it had begun may be half done."""
 
     default_code = "CALL_0002"
+
+
+class PoisonCall(WorkerDied):
+    """Every worker that executed the call died of it; it is not tried again."""
+
+    default_code = "CALL_0010"
 
 
 class CallCancelled(CallError):
@@ -251,9 +271,12 @@ WIRE_ERRORS: dict[str, type[HostError]] = {
     for cls in (
         ComponentNotFoundError,
         PluginError,
+        StateError,
+        SwapError,
         HostClosedError,
         CallTimeout,
         WorkerDied,
+        PoisonCall,
         CallCancelled,
         EncodeError,
         PayloadTooLarge,

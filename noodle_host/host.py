@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from .config import HostConfig
 from .contract_types import ContractTypes
 from .errors import HostClosedError, HostError
-from .model import ComponentInfo
+from .model import ComponentInfo, SwapReport
 from .registry.registry import RuntimeComponentRegistry
 from .router.aio import LoopWatch
 from .router.bell import Doorbell
@@ -26,6 +26,7 @@ from .router.endpoint import Endpoint
 from .router.stream import Stream
 from .supervise.fork_server import ForkServer
 from .supervise.supervisor import Supervisor
+from .supervise.swap import SwapEvent
 from .worker.deadline import deadline_after, span_ns
 from .worker.forked import cut_off, tell_in_child
 
@@ -150,6 +151,55 @@ class Host:
         """Like :meth:`stop`, without blocking the event loop."""
         self._check_open()
         await asyncio.wrap_future(self._supervisor.submit(self._supervisor.stop(name)))
+
+    def swap(
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        bake: bool = False,
+        compare: bool = True,
+        on_event: Callable[[SwapEvent], None] | None = None,
+    ) -> SwapReport:
+        """Have another version serve a component, with its state, while it is being called.
+
+        Callers notice nothing but a pause. If anything fails before the new version
+        serves, the old one serves on.
+
+        Args:
+            version: a version or a PEP 440 range; None is the newest.
+            bake: keep the old version, following the new one, so that swapping back
+                to it copies no state (replicated components).
+            compare: give up if the new version answers, while it follows, otherwise
+                than the old one (replicated components).
+            on_event: called at each step, on a thread of the host's own; must not block.
+
+        Raises:
+            SwapError: it was not made, and why; the old version serves.
+            ComponentNotFoundError: the component does not run, or has no such version.
+            RequirementError: another component does not go with that version.
+        """
+        self._check_open()
+        work = self._supervisor.swap(
+            name, version, bakes=bake, compares=compare, emit=on_event or _ignore
+        )
+        return SwapReport.of(name, self._supervisor.run(work))
+
+    async def aswap(
+        self,
+        name: str,
+        version: str | None = None,
+        *,
+        bake: bool = False,
+        compare: bool = True,
+        on_event: Callable[[SwapEvent], None] | None = None,
+    ) -> SwapReport:
+        """Like :meth:`swap`, without blocking the event loop."""
+        self._check_open()
+        work = self._supervisor.swap(
+            name, version, bakes=bake, compares=compare, emit=on_event or _ignore
+        )
+        return SwapReport.of(name, await asyncio.wrap_future(self._supervisor.submit(work)))
 
     def components(self) -> list[ComponentInfo]:
         """What was started, in that order, as it is now."""
@@ -381,6 +431,10 @@ class Host:
         # is let go of later.
         self._endpoint.nudge()
         self._endpoint._forget_closed(component)
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
 
 
 def _folders(plugin_path: str | Path | Iterable[str | Path] | None) -> list[Path] | None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,29 @@ class ComponentInfo:
     requires: dict[str, str]
     methods: tuple[MethodInfo, ...]
     seats: tuple[SeatInfo, ...]
+
+
+@dataclass(frozen=True)
+class SwapReport:
+    """What a swap cost.
+
+    Attributes:
+        pause_s: the longest time that a seat was served by nobody.
+        total_s: from the beginning to the end of it.
+        state_bytes: the size of what was written of the state.
+    """
+
+    component: str
+    pause_s: float
+    total_s: float
+    state_bytes: int
+
+    @classmethod
+    def of(cls, component: str, cuts: Sequence[Any]) -> SwapReport:
+        """The report for the cuts of a component's seats."""
+        return cls(
+            component,
+            max(cut.pause_s for cut in cuts),
+            sum(cut.total_s for cut in cuts),
+            sum(cut.state_bytes for cut in cuts),
+        )

@@ -71,6 +71,11 @@ def parse_constraint(text: str | None) -> SpecifierSet:
         ) from None
 
 
+def allows(specifier: str, version: str) -> bool:
+    """Whether a requirement's range, which is known to be one, has the version in it."""
+    return SpecifierSet(specifier).contains(version, prereleases=True)
+
+
 def newest(manifests: Iterable[Manifest], constraint: SpecifierSet) -> Manifest | None:
     """Return the newest version that fits, or None; see :func:`fitting`."""
     return next(iter(fitting(manifests, constraint)), None)

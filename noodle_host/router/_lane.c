@@ -649,9 +649,10 @@ typedef struct {
 
 static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    PyObject *memory, *peer = Py_None;
-    static char *names[] = {"memory", "peer", NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:LaneWriter", names, &memory, &peer))
+    PyObject *memory, *peer = Py_None, *position = Py_None;
+    static char *names[] = {"memory", "peer", "position", NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OO:LaneWriter", names, &memory, &peer,
+                                     &position))
         return NULL;
     Writer *self = (Writer *)type->tp_alloc(type, 0);
     if (!self)
@@ -659,10 +660,11 @@ static PyObject *writer_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     if (end_init(&self->end, memory, peer))
         goto fail;
     /* A successor finds the end by walking over what is committed. */
-    PyObject *walker = PyObject_CallOneArg((PyObject *)state_of(self)->reader_type, memory);
+    PyObject *walker = PyObject_CallFunctionObjArgs((PyObject *)state_of(self)->reader_type, memory,
+                                                    position, NULL);
     if (!walker)
         goto fail;
-    self->retired = ((Reader *)walker)->position;
+    self->retired = load(self->end.memory->control + LANE_RETIRED);
     PyObject *tail = reader_skip_all((Reader *)walker, NULL);
     self->tail = ((Reader *)walker)->position;
     Py_DECREF(walker);

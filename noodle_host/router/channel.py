@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from . import layout
@@ -20,7 +20,7 @@ from .native import LaneMemory, LaneReader, LaneWriter, fence
 from .segment import Segment
 from .slab import ArenaReader, ArenaWriter
 
-_SLAB_DESCRIPTOR: Final = struct.Struct("<QQ")
+SLAB_DESCRIPTOR: Final = struct.Struct("<QQ")
 Chunks = list[bytes | bytearray | memoryview]
 
 
@@ -49,12 +49,14 @@ def unretired(lane: LaneMemory) -> Iterator[Record]:
 
 
 class Outbox:
-    """The writing half of one end: a lane, its arena, and the reader's bell.
+    """The writing half of one end: a lane, its arena, and the reader's bell, if it has one.
 
     Raises ``CorruptLaneError`` when what an earlier writer left is not a lane.
     """
 
-    def __init__(self, lane: LaneMemory, segment: Segment, arena: range, peer: Doorbell) -> None:
+    def __init__(
+        self, lane: LaneMemory, segment: Segment, arena: range, peer: Doorbell | None
+    ) -> None:
         self.peer = peer
         self.lock = threading.Lock()
         self._lane = lane
@@ -66,9 +68,9 @@ class Outbox:
     def _recover(self) -> None:
         """Take up the lane and the arena as they are in memory."""
         on_their_way = {
-            _SLAB_DESCRIPTOR.unpack(record[11])[0]
+            SLAB_DESCRIPTOR.unpack(record[11])[0]
             for record in unretired(self._lane)
-            if record[2] & layout.SLAB and len(record[11]) == _SLAB_DESCRIPTOR.size
+            if record[2] & layout.SLAB and len(record[11]) == SLAB_DESCRIPTOR.size
         }
         self.writer = LaneWriter(self._lane, self.peer)
         self.arena = ArenaWriter(self._segment, self._arena.start, len(self._arena))
@@ -108,13 +110,13 @@ class Outbox:
                 if size > layout.INLINE_BYTES:
                     # First of all: who waits for room comes here again and again,
                     # and must not copy the payload each time.
-                    if not self.writer.has_room(_SLAB_DESCRIPTOR.size):
+                    if not self.writer.has_room(SLAB_DESCRIPTOR.size):
                         return -1
                     offset = self.arena.allocate(size)
                     if offset < 0:
                         return -1
                     self._fill(offset, body)
-                    body = _SLAB_DESCRIPTOR.pack(offset, size)
+                    body = SLAB_DESCRIPTOR.pack(offset, size)
                     flags |= layout.SLAB
                 assert not isinstance(body, list)
                 return self.writer.publish(
@@ -129,7 +131,8 @@ class Outbox:
         # what is committed counts, and the rest is forgotten.
         self._recover()
         fence()
-        self.peer.ring_if_asleep()
+        if self.peer is not None:
+            self.peer.ring_if_asleep()
 
     def _fill(self, offset: int, body: bytes | Chunks) -> None:
         view = self._segment.view
@@ -180,6 +183,21 @@ class Inbox:
             pass
         return reader.position
 
+    def reclaim(self, is_done: Callable[[Record], bool]) -> None:
+        """After a holder's death: have what it held of payloads given back.
+
+        What is not done, its successor takes again.
+
+        Raises:
+            CorruptLaneError, CorruptError: the lane is damaged.
+        """
+        wanted = set()
+        for record in unretired(self.reader.memory):
+            slab = self.slab(record)
+            if slab is not None and not is_done(record):
+                wanted.add(slab[0])
+        self.arena.free_held(wanted)
+
     def slab(self, record: Record) -> tuple[int, int] | None:
         """Where the record's payload is if it is not in the record itself.
 
@@ -188,9 +206,9 @@ class Inbox:
         """
         if not record[2] & layout.SLAB:
             return None
-        if len(record[11]) != _SLAB_DESCRIPTOR.size:
+        if len(record[11]) != SLAB_DESCRIPTOR.size:
             raise CorruptError(f"the descriptor of a slab has {len(record[11])} bytes, not 16")
-        offset, size = _SLAB_DESCRIPTOR.unpack(record[11])
+        offset, size = SLAB_DESCRIPTOR.unpack(record[11])
         if not self.arena.contains(offset, size):
             raise CorruptError(f"a slab of {size} bytes at {offset} is outside its arena")
         return offset, size

@@ -180,12 +180,21 @@ def decode_error(body: bytes | memoryview, method: str = "") -> HostError:
     """
     try:
         wire = _decode_error(body)
-        if wire.message == NoSuchMethod.unnamed and wire.code == NoSuchMethod.default_code:
+        if method and (wire.message, wire.code) == (
+            NoSuchMethod.unnamed,
+            NoSuchMethod.default_code,
+        ):
             # The worker has seen a number: the name is known on this side.
             wire = msgspec.structs.replace(wire, message=f"there is no method {method}()")
         return from_wire(wire)
     except DECODE_ERRORS as error:
         raise CorruptError(f"not the body of an error: {error}") from error
+
+
+def error_essence(body: bytes) -> bytes:
+    """What two workers that raise the same have in common of an error's body."""
+    wire = _decode_error(body)
+    return _encode((wire.code, wire.type_name, wire.message))
 
 
 def from_wire(wire: WireError, default: type[HostError] = CallError) -> HostError:

@@ -80,14 +80,20 @@ class Endpoint:
     """Makes calls from this process. Safe from any number of threads."""
 
     def __init__(
-        self, bell: Doorbell, table: RouteTable, connector: Connector, *, salt: int = 0
+        self,
+        bell: Doorbell,
+        table: RouteTable,
+        connector: Connector,
+        *,
+        salt: int = 0,
+        first_id: int = 1,
     ) -> None:
         self._bell = bell
         self._table = table
         self._route_words = table.words
         self._connector = connector
         self._salt = salt
-        self._ids = itertools.count(1)
+        self._ids = itertools.count(first_id)
         self._targets: dict[str, _Target] = {}
         self._links: dict[int, Link] = {}
         # Links with calls under way; a dict, because its steps are atomic.
@@ -114,8 +120,11 @@ class Endpoint:
         deadline_ns: int = 0,
         key: str | bytes | int | None = None,
         decode: Callable[[Any], Any],
+        nested_id: int = 0,
     ) -> Call:
         """Send a call; block only if the lane is full. Does not wait for the reply.
+
+        A call with a ``nested_id`` may be repeated by a successor of this process.
 
         Raises:
             HostError: it cannot be sent; nothing will come of it.
@@ -123,7 +132,9 @@ class Endpoint:
         body, flags = codec.encode_arguments(args, kwargs)
         hashed = 0 if key is None else codec.key_hash(key)
         link = self._link(component, hashed)
-        call = Call(self, link, next(self._ids), method, deadline_ns, decode)
+        if nested_id:
+            flags |= layout.NESTED
+        call = Call(self, link, nested_id or next(self._ids), method, deadline_ns, decode)
         self._send(link, call, layout.CALL, flags, hashed, body)
         return call
 

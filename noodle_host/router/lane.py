@@ -91,13 +91,16 @@ class LaneWriter:
 
     __slots__ = ("_peer", "_retired", "_rung", "memory", "tail")
 
-    def __init__(self, memory: LaneMemory, peer: Doorbell | None = None) -> None:
+    def __init__(
+        self, memory: LaneMemory, peer: Doorbell | None = None, position: int | None = None
+    ) -> None:
         self.memory = memory
         self._peer = peer
         self._rung = 0
         self._retired = memory.retired
-        # A successor finds the end by walking over what is committed.
-        self.tail = LaneReader(memory, self._retired).skip_all()
+        # A successor finds the end by walking over what is committed, from the start
+        # or from a record that it knows.
+        self.tail = LaneReader(memory, position).skip_all()
 
     def publish(
         self,

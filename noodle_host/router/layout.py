@@ -40,6 +40,10 @@ NOTIFY: Final = 3  #: wants none
 STREAM: Final = 4  #: wants items, then an end
 CREDIT: Final = 5  #: payload-less; the method word holds how many more items
 CANCEL: Final = 6  #: takes back the stream with that call id
+# A journal's own, beside CALL, NOTIFY and STREAM:
+STEP: Final = 7  #: a task was stepped; the call id is the task's
+CLOSE: Final = 8  #: a task was closed before its end
+EFFECT: Final = 9  #: what a command took from outside
 # Replies:
 REPLY: Final = 16
 ERROR: Final = 17
@@ -50,10 +54,25 @@ END: Final = 19
 SLAB: Final = 1  #: the payload is (offset, length) of a slab in the arena
 BY_NAME: Final = 2  #: the body is [[positional], {name: value}]
 NESTED: Final = 4  #: the call id is (order << 16 | index) of the calling seat
+SHARE: Final = 8  #: in a journal: the follower hands over the reply that goes out
 
-# Stamps of the status word.
+# The order word of a request: the number, and how often its execution was cut
+# short by a death.
+ORDER_BITS: Final = 56
+ORDER_MASK: Final = (1 << ORDER_BITS) - 1
+
+# Stamps of the status word; in a journal the upper half is a digest of the reply.
 STATUS_ANSWERED: Final = 1
+STATUS_SKIPPED: Final = 2  #: answered with an error in place of being executed
+STATUS_DIGEST: Final = 4  #: there is a digest
+DIGEST_SHIFT: Final = 32
 MARK_CANCELLED: Final = 1
+
+# A journal: one page of words, one ring, one arena.
+JOURNAL_MAGIC: Final = 0x314C524A44444F4E  # b"NODDJRL1"
+JOURNAL_CONTROL: Final = 16  #: control words of its lane
+JOURNAL_FIRST: Final = 8  #: the first order that still stands in it
+JOURNAL_HEADER_BYTES: Final = 4096
 
 # A channel: one page of words, two rings, two arenas.
 CHANNEL_MAGIC: Final = 0x314C4E4843444F4E  # b"NODCHNL1"
@@ -85,6 +104,10 @@ BELL_CONTROL: Final = 8  #: counts control messages that the owner has to fetch
 BELL_BUSY_SINCE_NS: Final = 16  #: when the command under way began, 0 = idle
 BELL_SERVED: Final = 24  #: calls answered
 BELL_LIFE: Final = 32  #: 8 words: the robust mutex that the owner's main thread holds
+#: The last order that the owner has executed, a worker's or, as stamped, a seat's.
+BELL_ORDER: Final = 48
+BELL_DROPPED: Final = 49  #: set by the leader before it overwrites what the owner has not read
+BELL_BATON: Final = 50  #: counts how often the owner was made the leader of its seat
 
 # Payloads up to here travel in the lane, larger ones in slabs.
 INLINE_BYTES: Final = 32 * 1024
@@ -92,5 +115,10 @@ INLINE_BYTES: Final = 32 * 1024
 REPLY_ROOM_BYTES: Final = INLINE_BYTES + 2 * HEADER_BYTES
 
 LANE_BYTES: Final = 1 << 20
+JOURNAL_BYTES: Final = 1 << 25
 # Sparse: address space, not memory. The largest message is a quarter of it.
 ARENA_BYTES: Final = 1 << 32
+LARGEST_PAYLOAD_BYTES: Final = ARENA_BYTES // 4
+#: A worker's own call ids; below it are those of NESTED calls, which say whose they are.
+FIRST_PLAIN_ID: Final = 1 << 63
+NESTED_INDEX_BITS: Final = 16

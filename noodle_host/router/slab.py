@@ -293,17 +293,18 @@ class ArenaReader:
         """Whether a lease of the payload is out."""
         return offset in self._leases
 
-    def free_held(self) -> None:
+    def free_held(self, wanted: Container[int] = ()) -> None:
         """Free what a receiver kept that is dead by now.
 
-        What it had not taken is found through the records that hold it. The
-        sender may be allocating: it never writes a block that is held.
+        The offsets ``wanted`` are its successor's to take. What it had not taken
+        is found through the records that hold it. The sender may be allocating: it
+        never writes a block that is held.
         """
         for _ in range(_WALKS):
-            if self._walk_held():
+            if self._walk_held(wanted):
                 return
 
-    def _walk_held(self) -> bool:
+    def _walk_held(self, wanted: Container[int]) -> bool:
         """Free what is held as far as the chain goes; False: it does not reach its end."""
         words = self._segment.words
         at = self._start
@@ -311,7 +312,8 @@ class ArenaReader:
             if not _is_block(at, size, self._end):
                 return False
             if words[(at >> 3) + _STATE] == _held(at):
-                words[(at >> 3) + _STATE] = _FREE
+                is_wanted = at + BLOCK_HEADER_BYTES in wanted
+                words[(at >> 3) + _STATE] = _SENT if is_wanted else _FREE
             at += size
         return True
 

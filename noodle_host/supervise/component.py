@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from ..errors import HostError
 from ..model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
 from ..registry.manifest import Manifest
-from .backoff import RestartHistory
 from .lifecycle import WorkerState
-from .seat import Seat
-
-
-class SeatRecord:
-    """A seat of a component, what has happened on it, and who watches over it."""
-
-    def __init__(self, seat: Seat) -> None:
-        self.seat = seat
-        self.history = RestartHistory()
-        self.restarts = 0
-        self.keeper: asyncio.Task[None] | None = None
-
-    @property
-    def is_serving(self) -> bool:
-        holder = self.seat.holder
-        return holder is not None and holder.state is WorkerState.SERVING
+from .seat_keeper import SeatKeeper
 
 
 def component_state(
@@ -52,7 +35,7 @@ class Component:
     def __init__(self, manifest: Manifest, slot: int) -> None:
         self.manifest = manifest
         self.slot = slot
-        self.seats: dict[int, SeatRecord] = {}
+        self.seats: dict[int, SeatKeeper] = {}
         self.is_ending = False
         self.has_started = False
         #: Why seats were given up, one text each.
@@ -89,7 +72,8 @@ class Component:
         methods: tuple[MethodInfo, ...] = ()
         seats = []
         for record in self.seats.values():
-            holder = record.seat.holder
+            members = record.seat.members
+            holder = record.seat.holder or (members[0] if members else None)
             worker = None
             if holder is not None and holder.state is not WorkerState.GONE:
                 worker = WorkerInfo(

@@ -13,7 +13,8 @@ class WorkerState(StrEnum):
     SPAWNING = "spawning"  #: the fork server was asked for a process
     LOADING = "loading"  #: the plugin is being imported and checked
     LOADED = "loaded"  #: it fits its contract; it holds nothing yet
-    STARTING = "starting"  #: its start hook runs
+    PREPARING = "preparing"  #: its start hook runs, a state is being taken over
+    STANDBY = "standby"  #: it could lead; follows the leader if there is a journal
     SERVING = "serving"  #: it holds its seat
     STOPPING = "stopping"  #: it finishes what is in its lanes
     GONE = "gone"  #: its death is proved
@@ -22,8 +23,10 @@ class WorkerState(StrEnum):
 class WorkerEvent(StrEnum):
     SPAWNED = "spawned"
     LOADED = "loaded"
-    LEAD = "lead"
+    PREPARE = "prepare"
+    READY = "ready"
     LEADING = "leading"
+    YIELDED = "yielded"
     STOP = "stop"
     EXITED = "exited"
 
@@ -35,12 +38,19 @@ TRANSITIONS: Final[dict[tuple[WorkerState, WorkerEvent], WorkerState]] = {
     (S.SPAWNING, E.EXITED): S.GONE,
     (S.LOADING, E.LOADED): S.LOADED,
     (S.LOADING, E.EXITED): S.GONE,
-    (S.LOADED, E.LEAD): S.STARTING,
+    (S.LOADED, E.PREPARE): S.PREPARING,
     (S.LOADED, E.EXITED): S.GONE,
-    (S.STARTING, E.LEADING): S.SERVING,
-    (S.STARTING, E.EXITED): S.GONE,
-    # Only what serves is stopped in order: what does not has nothing to finish,
+    (S.PREPARING, E.READY): S.STANDBY,
+    # A state is brought to it after it has started.
+    (S.STANDBY, E.PREPARE): S.PREPARING,
+    (S.PREPARING, E.EXITED): S.GONE,
+    # It says so by itself: the seat may have been handed over by its last leader.
+    (S.STANDBY, E.LEADING): S.SERVING,
+    # Only what has started is stopped in order: what has not has nothing to finish,
     # and its stop hook must not run without start. It is killed.
+    (S.STANDBY, E.STOP): S.STOPPING,
+    (S.STANDBY, E.EXITED): S.GONE,
+    (S.SERVING, E.YIELDED): S.STANDBY,
     (S.SERVING, E.STOP): S.STOPPING,
     (S.SERVING, E.EXITED): S.GONE,
     (S.STOPPING, E.EXITED): S.GONE,

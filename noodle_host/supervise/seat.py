@@ -9,6 +9,7 @@ from ..router import channel as channel_layout
 from ..router import layout
 from ..router.bell import Doorbell
 from ..router.channel import ChannelEnd
+from ..router.journal import Journal
 from ..router.segment import Segment
 from .worker_process import WorkerProcess
 
@@ -45,24 +46,35 @@ class Seat:
         self.component = component
         self.bell = Doorbell.create(f"noodle-seat-{component}")
         self.channels: dict[int, Channel] = {}
+        #: Who leads, or None; then who could, among others.
         self.holder: WorkerProcess | None = None
+        self.members: list[WorkerProcess] = []
+        #: The commands of a component that is replicated.
+        self.journal: Journal | None = None
 
-    def give_to(self, worker: WorkerProcess) -> None:
-        """Make a worker the holder: it gets the seat's end of every channel."""
-        self.holder = worker
+    def admit(self, worker: WorkerProcess) -> None:
+        """Give a worker the seat's end of every channel, for when it leads."""
+        self.members.append(worker)
         for channel in self.channels.values():
             if channel.is_settled:
                 worker.attach(channel)
 
+    def dismiss(self, worker: WorkerProcess) -> None:
+        """The worker will not lead any more."""
+        if worker in self.members:
+            self.members.remove(worker)
+        if self.holder is worker:
+            self.holder = None
+
     def open_channel(
         self, number: int, caller: WorkerProcess | None, caller_bell: Doorbell
     ) -> Channel:
-        """Make a channel and hand its seat's end to the holder, if there is one."""
+        """Make a channel and hand its seat's end to whoever may lead."""
         segment = channel_layout.create_segment(f"noodle-{self.component}-{number}")
         channel = Channel(number, caller, caller_bell, segment)
         self.channels[number] = channel
-        if self.holder is not None:
-            self.holder.attach(channel)
+        for member in self.members:
+            member.attach(channel)
         return channel
 
     def end_for_settling(self, channel: Channel) -> ChannelEnd:
@@ -87,4 +99,6 @@ class Seat:
             # The mapping, which is what settling uses, stays.
             channel.segment.close()
         self.channels.clear()
+        if self.journal is not None:
+            self.journal.close()
         self.bell.close()

@@ -13,7 +13,6 @@ import copy
 import functools
 import logging
 import os
-import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, TypeVar
 
@@ -25,7 +24,7 @@ from ..errors import (
     HostError,
     RequirementError,
     StartError,
-    WorkerDied,
+    SwapError,
 )
 from ..model import ComponentInfo
 from ..registry.manifest import Manifest
@@ -35,12 +34,12 @@ from ..router.channel import ChannelEnd
 from ..router.life import DeathWatch
 from ..router.route import MAX_SEATS, even_shares
 from ..worker import messages
-from ..worker.spec import WorkerSpec, encode_spec
-from .backoff import next_delay_s
-from .component import Component, SeatRecord
+from .component import Component
 from .fork_server import Spawner
-from .lifecycle import WorkerState
 from .loop_thread import LoopThread
+from .seat_keeper import CannotStayUpError, Means, SeatKeeper
+from .swap import Cut, SwapEvent
+from .swapping import check_swap, find_component, swap_component
 from .switchboard import Switchboard
 from .worker_process import WorkerProcess
 
@@ -74,6 +73,7 @@ class Supervisor:
         self._components: dict[str, Component] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._in_a_hurry = False
+        self._swapping: set[str] = set()
         self._last: list[Callable[[], object]] = []
         with contextlib.ExitStack() as undo:
             undo.callback(spawner.close)
@@ -85,6 +85,15 @@ class Supervisor:
             undo.callback(os.close, self._lifeline_w)
             self._deaths = DeathWatch()
             undo.callback(self._deaths.close)
+            self._means = Means(
+                config,
+                spawner,
+                self._deaths,
+                self.switchboard,
+                salt,
+                self._lifeline_r,
+                self._on_request,
+            )
             self._loop = LoopThread("noodle-host supervisor", self._shut_down, self._let_go)
             undo.pop_all()
 
@@ -211,7 +220,7 @@ class Supervisor:
                 fresh.append(component)
                 for _ in range(replicas.get(component.name, 1)):
                     seat = self.switchboard.add_seat(component.name)
-                    component.seats[seat.number] = SeatRecord(seat)
+                    component.seats[seat.number] = SeatKeeper(manifest, seat, self._means)
             await self._bring_up(fresh)
         except BaseException as error:
             # To its end, also if nobody waits for it any more.
@@ -258,37 +267,22 @@ class Supervisor:
             # The first failure ends all of it, wherever it comes from.
             async with asyncio.TaskGroup() as group:
                 loads = [
-                    (component, record, group.create_task(self._load(component, record)))
+                    (component, keeper, group.create_task(keeper.load(component.manifest)))
                     for component in components
-                    for record in component.seats.values()
+                    for keeper in component.seats.values()
                 ]
                 for component in components:
-                    for owner, record, load in loads:
+                    for owner, keeper, load in loads:
                         if owner is component:
-                            await self._lead(component, await load)
-                            work = self._keep(component, record)
-                            record.keeper = asyncio.create_task(work)
+                            worker = await load
+                            await keeper.prepare(worker)
+                            await keeper.lead(worker)
+                            work = self._keep(component, keeper)
+                            keeper.task = asyncio.create_task(work)
                     component.has_started = True
                     self._publish_route(component)
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from failures.exceptions[0].__cause__
-
-    async def _load(self, component: Component, record: SeatRecord) -> WorkerProcess:
-        manifest = component.manifest
-        worker = WorkerProcess(manifest, record.seat.bell, self._on_request, self._deaths)
-        spec = encode_spec(WorkerSpec(manifest, record.seat.number, self._salt))
-        await worker.spawn(self._spawner, spec, self._lifeline_r, self.switchboard.routes_fd)
-        record.seat.give_to(worker)
-        await worker.reach(WorkerState.LOADED, self._startup_timeout_s(manifest), "load")
-        return worker
-
-    async def _lead(self, component: Component, worker: WorkerProcess) -> None:
-        worker.lead()
-        timeout_s = self._startup_timeout_s(component.manifest)
-        await worker.reach(WorkerState.SERVING, timeout_s, "start")
-
-    def _startup_timeout_s(self, manifest: Manifest) -> float:
-        return manifest.budget.startup_timeout_s or self._config.startup_timeout_s
 
     def _publish_route(self, component: Component) -> None:
         shares = [] if component.is_ending else even_shares(list(component.seats))
@@ -301,53 +295,20 @@ class Supervisor:
 
     # -- keeping -----------------------------------------------------------
 
-    async def _keep(self, component: Component, record: SeatRecord) -> None:
-        """Wait for the holder's death, answer for it, put another in its place."""
+    async def _keep(self, component: Component, keeper: SeatKeeper) -> None:
         try:
-            while True:
-                worker = record.seat.holder
-                assert worker is not None
-                began_s = time.monotonic()
-                await worker.gone.wait()
-                how = worker.how_it_ended()
-                _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
-                record.seat.holder = None
-                self.switchboard.forget_caller(worker)
-                died = self._died(worker, how)
-                await self.switchboard.settle(record.seat, lambda _, error=died: error, died)  # type: ignore[misc]
-                record.history.record(self._config.restart, time.monotonic() - began_s, how)
-                if not await self._replace(component, record):
-                    return
-                record.restarts += 1
+            await keeper.keep()
+        except CannotStayUpError:
+            await self._quarantine(component, keeper)
         except Exception as error:
             # Whatever it is, those who wait must not wait for ever.
             _LOG.exception("%s cannot be looked after any more", component.name)
-            record.history.reasons.append(f"{type(error).__name__}: {error}")
-            await self._quarantine(component, record)
+            keeper.history.reasons.append(f"{type(error).__name__}: {error}")
+            await self._quarantine(component, keeper)
 
-    async def _replace(self, component: Component, record: SeatRecord) -> bool:
-        policy = self._config.restart
-        while True:
-            delay_s = next_delay_s(policy, record.history.failures)
-            if delay_s is None:
-                await self._quarantine(component, record)
-                return False
-            await asyncio.sleep(delay_s)
-            try:
-                worker = await self._load(component, record)
-                await self._lead(component, worker)
-            except HostError as error:
-                _LOG.warning("%s could not be restarted: %s", component.name, error)
-                failed, record.seat.holder = record.seat.holder, None
-                if failed is not None:
-                    self.switchboard.forget_caller(failed)
-                record.history.record(policy, 0.0, str(error))
-            else:
-                return True
-
-    async def _quarantine(self, component: Component, record: SeatRecord) -> None:
-        reasons = "; ".join(record.history.reasons[-3:])
-        reason = f"it failed {record.history.failures} times in a row; last: {reasons}"
+    async def _quarantine(self, component: Component, keeper: SeatKeeper) -> None:
+        reasons = "; ".join(keeper.history.reasons[-3:])
+        reason = f"it failed {keeper.history.failures} times in a row; last: {reasons}"
         component.quarantined.append(reason)
         error = HostClosedError(
             f"the component is quarantined: {reason}",
@@ -358,16 +319,48 @@ class Supervisor:
         _LOG.error("%s", error)
         if len(component.seats) == 1:
             component.refusal = error
-        await self._close_seat(component, record, error)
+        await self._close_seat(component, keeper, error)
 
-    def _died(self, worker: WorkerProcess, how: str) -> WorkerDied:
-        return WorkerDied(
-            f"the worker died before it answered: {how}",
-            component=worker.manifest.name,
-            version=worker.manifest.version,
-            worker=worker.pid,
-            hint="the component is started again; whether the call took effect is not known",
-        )
+    # -- swapping ----------------------------------------------------------
+
+    async def swap(
+        self,
+        name: str,
+        version: str | None,
+        *,
+        bakes: bool,
+        compares: bool,
+        emit: Callable[[SwapEvent], None],
+    ) -> list[Cut]:
+        """Have another version serve a component; raises SwapError and others."""
+        component = find_component(self._components, name)
+        if name in self._swapping:
+            raise SwapError(
+                "another swap of it is under way",
+                code="HS_0001",
+                component=name,
+                hint="wait for that, or cancel it",
+            )
+        manifest = self._registry.manifest(name, version)
+        self._swapping.add(name)
+        try:
+            async with asyncio.timeout(self._config.swap_timeout_s), self._lock(name):
+                running = {c.name: c.manifest for c in self._components.values()}
+                check_swap(component.manifest, manifest, running)
+                return await swap_component(
+                    component, manifest, bakes=bakes, compares=compares, emit=emit
+                )
+        except TimeoutError:
+            raise SwapError(
+                f"it was not done within {self._config.swap_timeout_s:g} s",
+                code="HS_0002",
+                component=name,
+                version=manifest.version,
+                hint="allow more time (swap_timeout_s), or swap when there is less to do",
+            ) from None
+        finally:
+            self._swapping.discard(name)
+            self._on_seat_closed(name)
 
     # -- stopping ----------------------------------------------------------
 
@@ -402,36 +395,25 @@ class Supervisor:
         )
         try:
             await asyncio.gather(
-                *(self._end_seat(component, record, error) for record in component.seats.values())
+                *(self._end_seat(component, keeper, error)
+                    for keeper in list(component.seats.values()))
             )
         finally:
             self._components.pop(component.name, None)
 
-    async def _end_seat(self, component: Component, record: SeatRecord, error: HostError) -> None:
-        if record.keeper is not None:
-            record.keeper.cancel()
-            await asyncio.wait([record.keeper])
-        worker = record.seat.holder
-        if worker is not None:
-            if worker.state is WorkerState.SERVING and not self._in_a_hurry:
-                worker.stop()
-                try:
-                    async with asyncio.timeout(self._config.stop_timeout_s):
-                        await worker.gone.wait()
-                except TimeoutError:
-                    _LOG.warning("%s did not stop in time and is killed", worker.label)
-            # What does not serve has nothing to finish.
-            await worker.kill()
-            self.switchboard.forget_caller(worker)
-        await self._close_seat(component, record, error)
+    async def _end_seat(self, component: Component, keeper: SeatKeeper, error: HostError) -> None:
+        await keeper.end(in_order=not self._in_a_hurry)
+        await self._close_seat(component, keeper, error)
 
-    async def _close_seat(self, component: Component, record: SeatRecord, error: HostError) -> None:
-        seat = record.seat
+    async def _close_seat(
+        self, component: Component, keeper: SeatKeeper, error: HostError
+    ) -> None:
+        seat = keeper.seat
         seat.holder = None
         component.seats.pop(seat.number, None)
         self._publish_route(component)
         seat.close_channels()
-        await self.switchboard.settle(seat, lambda _: error, error)
+        await self.switchboard.settle(seat, error)
         self._on_seat_closed(component.name)
         self.switchboard.remove_seat(seat)
 
@@ -459,10 +441,10 @@ class Supervisor:
     def _kill_all(self) -> None:
         self._in_a_hurry = True
         for component in self._components.values():
-            for record in component.seats.values():
-                holder = record.seat.holder
-                if holder is not None and holder.child is not None:
-                    holder.child.kill()
+            for keeper in component.seats.values():
+                for member in keeper.seat.members:
+                    if member.child is not None:
+                        member.child.kill()
 
     async def _shut_down(self) -> None:
         while self._components:
@@ -496,10 +478,10 @@ class Supervisor:
             )
         timeout_s = self._config.health_timeout_s
 
-        async def ask(record: SeatRecord) -> tuple[int, str | None]:
-            worker = record.seat.holder
+        async def ask(keeper: SeatKeeper) -> tuple[int, str | None]:
+            worker = keeper.seat.holder
             if worker is None or worker.pid is None:
-                return -record.seat.number, f"no worker: {component.state}"
+                return -keeper.seat.number, f"no worker: {component.state}"
             return worker.pid, await worker.check_health(timeout_s)
 
         return dict(await asyncio.gather(*map(ask, component.seats.values())))
@@ -510,8 +492,15 @@ class Supervisor:
                 self._end_corrupt(seat_number, what)
             case messages.CorruptCaller(channel, what):
                 self.switchboard.distrust_number(worker, channel, what)
+            case messages.WantCheckpoint():
+                self._keeper(worker).want_checkpoint(worker)
+            case messages.Forked() | messages.Dropped() | messages.Diverged():
+                self._keeper(worker).hear(worker, message)
             case _:
                 self.switchboard.answer(worker, message)
+
+    def _keeper(self, worker: WorkerProcess) -> SeatKeeper:
+        return self._components[worker.manifest.name].seats[worker.seat.number]
 
     def _end_corrupt(self, seat_number: int, what: str) -> None:
         worker = self.switchboard.holder(seat_number)

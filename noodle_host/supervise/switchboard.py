@@ -16,7 +16,7 @@ from ..router.lane import CorruptLaneError
 from ..router.route import RouteTable
 from ..worker import messages
 from .seat import Channel, Seat
-from .settlement import Verdict, free_held_slabs, settle_channel
+from .settlement import free_held_slabs, settle_channel
 from .worker_process import WorkerProcess
 
 # A caller that is stopped leaves no room for its answers; look again so often.
@@ -103,23 +103,22 @@ class Switchboard:
         for seat in self._seats.values():
             for number, channel in list(seat.channels.items()):
                 if channel.caller is worker:
-                    if seat.holder is not None:
-                        # The order rings the holder's bell, which the dead one
-                        # may have owed.
-                        seat.holder.send(messages.Detach(number))
+                    for member in seat.members:
+                        member.send(messages.Detach(number))
+                    # The dead one may have owed it.
+                    seat.bell.ring()
                     seat.drop_channel(number)
 
-    async def settle(self, seat: Seat, verdict: Verdict, tasks: HostError) -> None:
-        """Answer for a dead holder in every channel of its seat.
+    async def settle(self, seat: Seat, error: HostError) -> None:
+        """Answer ``error`` in every channel of a seat that nobody will hold any more.
 
         Returns when all callers that run have their answers. A caller that
-        is stopped gets them when it runs again; the next holder attaches to its
-        channel only then.
+        is stopped gets them when it runs again.
         """
         waiting: list[asyncio.Task[None]] = []
         for channel in seat.channels.values():
             channel.settlings += 1
-            work = self._settle_channel(seat, channel, verdict, tasks)
+            work = self._settle_channel(seat, channel, error)
             task = asyncio.get_running_loop().create_task(work)
             self._settling[task] = channel
             task.add_done_callback(self._settling.pop)
@@ -127,9 +126,7 @@ class Switchboard:
         if waiting:
             await asyncio.wait(waiting, timeout=10 * _RETRY_S)
 
-    async def _settle_channel(
-        self, seat: Seat, channel: Channel, verdict: Verdict, tasks: HostError
-    ) -> None:
+    async def _settle_channel(self, seat: Seat, channel: Channel, answer: HostError) -> None:
         # One at a time: a holder may die before its predecessor's calls are answered.
         async with channel.settling:
             if channel.is_dropped:
@@ -137,7 +134,7 @@ class Switchboard:
             try:
                 end = seat.end_for_settling(channel)
                 limit = end.inbox.committed_end()
-                while not settle_channel(end, verdict, tasks, limit):
+                while not settle_channel(end, answer, limit):
                     await asyncio.sleep(_RETRY_S)
                     if channel.is_dropped:
                         return
@@ -149,8 +146,9 @@ class Switchboard:
             # A caller may sleep for room that the dead one owed it a ring for.
             channel.caller_bell.ring()
             channel.settlings -= 1
-        if channel.is_settled and not channel.is_dropped and seat.holder is not None:
-            seat.holder.attach(channel)
+        if channel.is_settled and not channel.is_dropped:
+            for member in seat.members:
+                member.attach(channel)
 
     def distrust(self, seat: Seat, channel: Channel, what: str) -> None:
         """A channel holds what the protocol does not allow: end it, and who waits on it."""

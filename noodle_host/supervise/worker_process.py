@@ -25,7 +25,7 @@ from .orders import Orders
 from .output import OutputReader
 
 if TYPE_CHECKING:
-    from .seat import Channel
+    from .seat import Channel, Seat
 
 _LOG: Final = logging.getLogger("noodle_host.supervise")
 # The fork server reaps at once; its report is only a little behind the pidfd.
@@ -43,12 +43,17 @@ class WorkerProcess:
     def __init__(
         self,
         manifest: Manifest,
-        bell: Doorbell,
+        number: int,
+        seat: Seat,
         on_request: Callable[[WorkerProcess, messages.Message], None],
         deaths: DeathWatch,
     ) -> None:
         self.manifest = manifest
-        self.bell = bell
+        #: What tells the workers of a host apart.
+        self.number = number
+        self.seat = seat
+        #: Rung when it has orders, or replies to its own calls.
+        self.bell = Doorbell.create(f"noodle-worker-{manifest.name}")
         self._deaths = deaths
         self._is_dead = False
         self.state = WorkerState.SPAWNING
@@ -56,6 +61,13 @@ class WorkerProcess:
         self.methods: list[messages.MethodInfo] = []
         self.started_at_s = time.time()
         self.failure: HostError | None = None
+        #: What it said last about leading, yielding and following.
+        self.led: messages.Leading | None = None
+        self.yielded: messages.Yielded | None = None
+        self.kept = ""
+        self.has_caught_up = False
+        #: Why it follows no more.
+        self.dropped = ""
         self.gone = asyncio.Event()
         self._changed = asyncio.Event()
         self._on_request = on_request
@@ -92,7 +104,7 @@ class WorkerProcess:
                     undo.callback(reader.close)
                     self._outputs.append(reader)
                 # As in worker.main.FD_NAMES.
-                fds += [lifeline, *self.bell.fds(), routes_fd]
+                fds += [lifeline, *self.bell.fds(), *self.seat.bell.fds(), routes_fd]
                 self.child = await spawner.spawn(f"{name} {version}", spec, fds)
             except OSError as error:
                 raise self._start_error(f"the host has no means left: {error}", "spawn") from error
@@ -111,17 +123,21 @@ class WorkerProcess:
         for reader in self._outputs:
             reader.start(self.child.pid)
 
+    async def until(self, done: Callable[[], object]) -> None:
+        """Wait until ``done()``, which is looked at whenever the worker says something."""
+        while not done():
+            self._changed.clear()
+            await self._changed.wait()
+
     async def reach(self, wanted: WorkerState, timeout_s: float, phase: str) -> None:
         """Wait until the state is reached; on failure or time-out, kill and raise."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self.state is not wanted:
-                    if self.state is WorkerState.GONE:
-                        raise self.failure or self._start_error(
-                            f"the worker died during {phase}: {self.how_it_ended()}", phase
-                        )
-                    self._changed.clear()
-                    await self._changed.wait()
+                await self.until(lambda: self.state in (wanted, WorkerState.GONE))
+                if self.state is not wanted:
+                    raise self.failure or self._start_error(
+                        f"the worker died during {phase}: {self.how_it_ended()}", phase
+                    )
         except TimeoutError:
             await self.kill()
             raise self._start_error(
@@ -171,7 +187,7 @@ class WorkerProcess:
     def _on_life_lost(self) -> None:
         """The main thread is dead, the only one that touches lanes: a proof too."""
         # A stop waits for the pidfd, after which nothing is left of the process.
-        if self._is_dead or self.state is not WorkerState.SERVING:
+        if self._is_dead or self.state is WorkerState.STOPPING:
             return
         assert self.child is not None
         # Native code may have ended the main thread alone.
@@ -212,6 +228,7 @@ class WorkerProcess:
                 self._later(output.log_rest())
         if self._health is not None and not self._health.done():
             self._health.set_result("the worker died")
+        self.bell.close()
         self._step(WorkerEvent.EXITED)
         self.gone.set()
 
@@ -240,14 +257,24 @@ class WorkerProcess:
     def attach(self, channel: Channel) -> None:
         """Give the worker the seat's end of a channel."""
         fds = [channel.segment.fd, *channel.caller_bell.fds()]
-        self.send(messages.Attach(channel.number, channel.caller_name), fds)
+        seat = 0 if channel.caller is None else channel.caller.seat.number
+        self.send(messages.Attach(channel.number, channel.caller_name, seat), fds)
 
-    def lead(self) -> None:
-        self._step(WorkerEvent.LEAD)
-        self.send(messages.Lead())
+    def prepare(self, message: messages.Prepare, fds: Sequence[int] = ()) -> None:
+        """Have it start, or take over a state."""
+        self._step(WorkerEvent.PREPARE)
+        self.send(message, fds)
+
+    def lead(self, dead: WorkerProcess | None) -> None:
+        """Have it serve its seat; ``dead`` was the last leader, None if it has yielded."""
+        if dead is None:
+            self.send(messages.Lead())
+        else:
+            version = dead.manifest.version
+            self.send(messages.Lead(dead.how_it_ended(), version, dead.pid or 0))
 
     def stop(self) -> None:
-        """Have it finish what is in its lanes and exit; it must be serving."""
+        """Have it finish what is in its lanes and exit; it must have started."""
         self._step(WorkerEvent.STOP)
         self.send(messages.Stop())
 
@@ -320,8 +347,20 @@ class WorkerProcess:
                 self._step(WorkerEvent.LOADED)
                 self.methods = methods
                 self._watch_life()
+            case messages.Ready():
+                self._step(WorkerEvent.READY)
             case messages.Leading():
+                self.led = message
                 self._step(WorkerEvent.LEADING)
+            case messages.Yielded():
+                self.yielded = message
+                self._step(WorkerEvent.YIELDED)
+            case messages.Kept(why):
+                self.kept = why
+                self._changed.set()
+            case messages.CaughtUp():
+                self.has_caught_up = True
+                self._changed.set()
             case messages.Failed(wire):
                 self.failure = from_wire(wire, StartError)
             case messages.Health(problem):

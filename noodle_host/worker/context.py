@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from ..errors import HostError
-from ..router import codec
+from ..router import codec, layout
 from ..router.endpoint import Endpoint
+from ..router.stream import Stream
 from .deadline import deadline_after, span_ns
+from .effects import Effects, Outcome
+from .moment import Moment
 
 #: A line on standard error that starts with this carries its level: RS, level, RS.
 LEVEL_MARK = "\x1e"
+#: What a recorded effect is known by if it is the clock's.
+_CLOCK: Final = zlib.crc32(b"time_s")
 
 
 class WorkerContext:
@@ -27,20 +35,25 @@ class WorkerContext:
         version: str,
         requires: frozenset[str],
         endpoint: Endpoint,
-        current_deadline_ns: Callable[[], int],
+        moment: Moment,
         seed: int,
     ) -> None:
         self.component = component
         self.version = version
         self.log = logging.getLogger(component)
-        self.random = random.Random(seed)
+        self.random = OrderedRandom(seed, moment)
         self._requires = requires
         self._endpoint = endpoint
-        self._current_deadline_ns = current_deadline_ns
+        self._moment = moment
         self._decoders: dict[Any, Callable[[Any], Any]] = {}
 
     def time_s(self) -> float:
-        return time.time()
+        effects = self._moment.effects
+        if effects is None:
+            return time.time()
+        _, body = effects.take(_CLOCK, lambda _: (layout.REPLY, struct.pack("<d", time.time())))
+        seconds: float = struct.unpack("<d", body)[0]
+        return seconds
 
     def call(
         self,
@@ -54,15 +67,34 @@ class WorkerContext:
         **kwargs: object,
     ) -> Any:
         self._check(component)
-        return self._endpoint.submit(
-            component,
-            method,
-            args,
-            kwargs,
-            deadline_ns=self._deadline(timeout),
-            key=key,
-            decode=self._decoder(result_type),
-        ).result()
+        effects = self._moment.effects
+        decode = self._decoder(result_type)
+        deadline_ns = self._deadline(timeout)
+        if effects is None:
+            return self._endpoint.submit(
+                component, method, args, kwargs, deadline_ns=deadline_ns, key=key, decode=decode
+            ).result()
+
+        def perform(nested_id: int) -> Outcome:
+            try:
+                call = self._endpoint.submit(
+                    component,
+                    method,
+                    args,
+                    kwargs,
+                    deadline_ns=deadline_ns,
+                    key=key,
+                    decode=bytes,
+                    nested_id=nested_id,
+                )
+                return layout.REPLY, call.result()
+            except HostError as error:
+                return layout.ERROR, self._encode(error)
+
+        kind, body = effects.take(_checksum(component, method, args, kwargs), perform)
+        if kind == layout.ERROR:
+            raise codec.decode_error(body, method)
+        return decode(body)
 
     def stream(
         self,
@@ -76,15 +108,60 @@ class WorkerContext:
         **kwargs: object,
     ) -> Iterator[Any]:
         self._check(component)
-        return self._endpoint.stream(
-            component,
-            method,
-            args,
-            kwargs,
-            deadline_ns=self._deadline(timeout),
-            key=key,
-            decode=self._decoder(item_type),
-        )
+        effects = self._moment.effects
+        decode = self._decoder(item_type)
+        deadline_ns = self._deadline(timeout)
+
+        def start(decode: Callable[[Any], Any]) -> Stream:
+            return self._endpoint.stream(
+                component, method, args, kwargs, deadline_ns=deadline_ns, key=key, decode=decode
+            )
+
+        if effects is None:
+            return start(decode)
+        what = _checksum(component, method, args, kwargs)
+        return self._recorded_items(effects, method, what, lambda: start(bytes), decode)
+
+    def _recorded_items(
+        self,
+        effects: Effects,
+        method: str,
+        what: int,
+        start: Callable[[], Stream],
+        decode: Callable[[Any], Any],
+    ) -> Iterator[Any]:
+        seen = 0
+        items: Stream | None = None
+
+        def perform(_: int) -> Outcome:
+            nonlocal items
+            try:
+                if items is None:
+                    items = start()
+                    # What was recorded by a leader that died is not asked for again.
+                    for _ in range(seen):
+                        next(items, None)
+                return layout.ITEM, next(items)
+            except StopIteration:
+                return layout.END, b""
+            except HostError as error:
+                return layout.ERROR, self._encode(error)
+
+        try:
+            while True:
+                kind, body = effects.take(what, perform)
+                if kind == layout.END:
+                    return
+                if kind == layout.ERROR:
+                    raise codec.decode_error(body, method)
+                seen += 1
+                yield decode(body)
+        finally:
+            if items is not None:
+                items.close()
+
+    def _encode(self, error: HostError) -> bytes:
+        return codec.encode_exception(error, self.component, self.version, os.getpid())
 
     def _check(self, component: str) -> None:
         if component not in self._requires:
@@ -107,7 +184,7 @@ class WorkerContext:
 
     def _deadline(self, timeout: float | None) -> int:
         """A nested call never outlives the call that makes it."""
-        outer = self._current_deadline_ns()
+        outer = self._moment.deadline_ns
         if timeout is None:
             return outer
         own = deadline_after(span_ns(timeout))
@@ -121,6 +198,46 @@ class WorkerContext:
         if decode is None:
             decode = self._decoders[result_type] = codec.decoder_for(result_type).decode
         return decode
+
+
+class OrderedRandom(random.Random):
+    """Random numbers that depend on the order of the command that asks for them.
+
+    So whoever executes the command again gets the same ones, with nothing recorded.
+    """
+
+    def __new__(cls, seed: int, moment: Moment) -> OrderedRandom:
+        return super().__new__(cls)
+
+    def __init__(self, seed: int, moment: Moment) -> None:
+        self._start = seed
+        self._moment = moment
+        self._order = -1
+        super().__init__(seed)
+
+    def random(self) -> float:
+        if self._order != self._moment.order:
+            self._begin()
+        return super().random()
+
+    def getrandbits(self, k: int, /) -> int:
+        if self._order != self._moment.order:
+            self._begin()
+        return super().getrandbits(k)
+
+    def _begin(self) -> None:
+        self._order = self._moment.order
+        self.seed(self._start ^ self._order << 32)
+
+
+def _checksum(
+    component: str, method: str, args: tuple[object, ...], kwargs: dict[str, object]
+) -> int:
+    checksum = zlib.crc32(f"{component}.{method}".encode())
+    body, _ = codec.encode_arguments(args, kwargs)
+    for chunk in body if isinstance(body, list) else [body]:
+        checksum = zlib.crc32(chunk, checksum)
+    return checksum
 
 
 class MarkedLineHandler(logging.Handler):

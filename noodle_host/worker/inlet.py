@@ -10,23 +10,43 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
-from ..errors import PayloadTooLarge
 from ..router import layout
 from ..router.channel import ChannelEnd, Chunks
 
 
 class Inlet:
-    """A channel's seat end, the replies that found no room, and its tasks' slots."""
+    """A channel's seat end, the replies that found no room, and its tasks' slots.
 
-    def __init__(self, channel: int, caller: str, end: ChannelEnd) -> None:
+    ``caller_seat`` is the seat that the caller holds, 0 if it is the host.
+    """
+
+    def __init__(self, channel: int, caller: str, end: ChannelEnd, caller_seat: int = 0) -> None:
         self.channel = channel
         self.caller = caller
+        self.caller_seat = caller_seat
         self.end = end
         self.reader = end.inbox.reader
+        self.stamp = self.reader.memory.stamp
         self._outbox = end.outbox
         # Replies for which the arena had no block. At most one call's and one
         # item a task, because nothing is taken or stepped while it is not empty.
         self._backlog: deque[tuple[int, int, bytes | Chunks]] = deque()
+        # What is to be noted once they are sent.
+        self._when_sent: list[Callable[[], None]] = []
+
+    def forget_stamp(self, journaled: int) -> None:
+        """Take back a stamp that came before the journal had the command.
+
+        Its leader died in between, so that order will be another command's: a later
+        leader must not take this one for answered. Only the first record can have
+        been touched.
+        """
+        reader = self.reader
+        begin = reader.position
+        record = reader.read()
+        reader.position = begin
+        if record is not None and record[8] & layout.ORDER_MASK > journaled:
+            self.stamp(record[0], layout.WORD_ORDER, 0)
 
     def can_take(self) -> bool:
         """Whether a request may be taken: its reply will have a place."""
@@ -34,35 +54,21 @@ class Inlet:
             return False
         return self._outbox.writer.has_room(layout.INLINE_BYTES)
 
-    def reply(self, kind: int, call_id: int, body: bytes | Chunks) -> None:
+    def reply(self, kind: int, call_id: int, body: bytes | Chunks) -> bool:
         """Send a reply or an item, now or as soon as the caller has made room.
 
-        What is larger than ``INLINE_BYTES`` has passed :meth:`check_size`.
+        Returns whether it is sent.
         """
         # Nearly all are small, and come after can_take() has seen room for them.
-        if (
-            type(body) is bytes
-            and len(body) <= layout.INLINE_BYTES
-            and not self._backlog
-            and self._outbox.send(kind, 0, call_id, 0, 0, 0, body) >= 0
-        ):
-            return
-        if self._backlog or self._outbox.send(kind, 0, call_id, 0, 0, 0, body) < 0:
-            self._backlog.append((kind, call_id, body))
-            self._outbox.writer.set_waiting(True)
+        if not self._backlog and self._outbox.send(kind, 0, call_id, 0, 0, 0, body) >= 0:
+            return True
+        self._backlog.append((kind, call_id, body))
+        self._outbox.writer.set_waiting(True)
+        return False
 
-    def check_size(self, body: bytes | Chunks) -> None:
-        """Refuse what can never be sent.
-
-        Raises:
-            PayloadTooLarge: it is larger than the largest slab.
-        """
-        size = sum(map(len, body)) if isinstance(body, list) else len(body)
-        limit = self._outbox.arena.largest_payload_bytes
-        if size > limit:
-            raise PayloadTooLarge(
-                f"the result takes {size:,} bytes; the limit is {limit:,}", phase="encode"
-            )
+    def when_sent(self, note: Callable[[], None]) -> None:
+        """Call ``note`` once the replies that wait for room are sent."""
+        self._when_sent.append(note)
 
     def cut_off(self, leave: Callable[..., NoReturn]) -> None:
         """In a forked child: have ``leave`` called instead of touching shared memory."""
@@ -81,6 +87,9 @@ class Inlet:
                 return False
             self._backlog.popleft()
         self._outbox.writer.set_waiting(False)
+        notes, self._when_sent = self._when_sent, []
+        for note in notes:
+            note()
         return True
 
     # -- slots of tasks ----------------------------------------------------

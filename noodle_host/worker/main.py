@@ -1,4 +1,4 @@
-"""The life of a worker: load, report, lead, serve, stop."""
+"""The life of a worker: load, prepare, stand by, lead, yield, stop."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from ..router.route import RouteTable
 from ..router.segment import Segment
 from . import messages
 from .context import MarkedLineHandler, WorkerContext
-from .control import Control, HostConnector, attach_channel
+from .control import Control, HostConnector
 from .forked import cut_off, tell_in_child
-from .inlet import Inlet
 from .lifeline import arm
 from .loading import LoadedComponent, load_component
-from .server import Server
+from .moment import Moment
 from .spec import FD_NAMES, WorkerSpec, decode_spec
+from .steps import Step, Steps
+from .tenure import Tenure
 
 _LONGEST_SLEEP_S: Final = 1.0
 _LONGEST_PROBLEM_CHARS: Final = 8_000
@@ -56,81 +57,112 @@ def run_worker(spec_body: bytes, fds: list[int]) -> None:
     sock.socket.setblocking(False)
     spec = decode_spec(spec_body)
     bell = Doorbell.attach(names["bell_page"], names["bell"])
+    seat_bell = Doorbell.attach(names["seat_page"], names["seat_bell"])
     # Where the C library has no such futex, the host goes by the pidfd.
     with contextlib.suppress(OSError):
         life.hold(bell.segment)
     table = RouteTable(Segment.attach(names["routes"], writable=False))
-    Worker(spec, control, bell, table).run()
+    Worker(spec, control, bell, seat_bell, table).run()
 
 
 class Worker:
-    """One component in one process, holding one seat."""
+    """One component in one process, for one seat."""
 
     def __init__(
-        self, spec: WorkerSpec, control: Control, bell: Doorbell, table: RouteTable
+        self,
+        spec: WorkerSpec,
+        control: Control,
+        bell: Doorbell,
+        seat_bell: Doorbell,
+        table: RouteTable,
     ) -> None:
         self._spec = spec
         self._control = control
         self._bell = bell
-        self._endpoint = Endpoint(bell, table, HostConnector(control), salt=spec.salt)
-        self._leading = False
+        self._seat_bell = seat_bell
+        self._endpoint = Endpoint(
+            bell,
+            table,
+            HostConnector(control),
+            salt=spec.salt,
+            first_id=layout.FIRST_PLAIN_ID,
+        )
+        self._moment = Moment()
+        self._steps = Steps(spec.traps)
         self._stopping = False
         self._control_seen = 0
         self._component: LoadedComponent | None = None
-        self._server: Server | None = None
+        self._tenure: Tenure | None = None
 
     def run(self) -> None:
         """Load the component, then serve until told to stop."""
         manifest = self._spec.manifest
         handler = MarkedLineHandler(lambda data: os.write(2, data))
         logging.basicConfig(level=logging.DEBUG, handlers=[handler], force=True)
+        self._steps.reach(Step.SPAWNED)
         try:
             component = self._component = load_component(manifest)
         except BaseException as error:
             self._fail(error, "load")
-        methods = component.methods
-        self._server = Server(manifest.name, manifest.version, methods)
-        self._server.on_lost_error = self._log_lost_error  # type: ignore[method-assign]
-        self._server.on_corrupt = self._report_corrupt  # type: ignore[method-assign]
+        self._tenure = Tenure(
+            component,
+            self._moment,
+            self._control,
+            self._bell,
+            self._seat_bell,
+            self._steps,
+        )
+        self._tenure.server.on_lost_error = self._log_lost_error  # type: ignore[method-assign]
         tell_in_child(self)
         infos = [
             messages.MethodInfo(m.name, m.is_query, m.is_stream, m.at_most_once)
-            for m in methods.values()
+            for m in component.methods.values()
         ]
+        self._steps.reach(Step.LOADED)
         try:
             self._control.send(messages.Loaded(infos))
         except ValueError as error:
             # More methods than fit into a message.
             self._fail(error, "load")
-        self._serve()
+        self._serve(self._tenure)
 
-    def _serve(self) -> None:
-        server = self._server
-        assert server is not None
+    def _serve(self, tenure: Tenure) -> None:
         words = self._bell.words
-        sleeper = Sleeper(self._bell, self._control.socket.fileno())
+        control = self._control.socket.fileno()
+        # A leader sleeps on its seat's bell, which callers ring.
+        sleepers = {
+            True: Sleeper(self._seat_bell, control, self._bell.fd),
+            False: Sleeper(self._bell, control),
+        }
 
         def ready() -> bool:
-            return (self._leading and server.has_work()) or words[
-                layout.BELL_CONTROL
-            ] != self._control_seen
+            return (
+                tenure.has_work()
+                or words[layout.BELL_CONTROL] != self._control_seen
+                or words[layout.BELL_BATON] != tenure.baton_seen
+            )
 
         looked = False
         while True:
             if words[layout.BELL_CONTROL] != self._control_seen:
                 self._take_orders()
-            if self._leading and server.turn():
+            if words[layout.BELL_BATON] != tenure.baton_seen:
+                self._lead(None)
+            if tenure.turn():
                 looked = False
                 continue
-            if self._stopping and server.idle:
+            if self._stopping and tenure.idle:
                 self._stop()
+            tenure.rest()
+            leads = tenure.leads
             # Mail that cannot be taken, because its caller does not read its
             # replies, must not keep us awake.
-            if self._leading and not looked and sleeper.spin(server.watched()):
+            if leads and not looked and sleepers[True].spin(tenure.server.watched()):
                 looked = True
                 continue
             looked = False
-            if sleeper.sleep(ready, _LONGEST_SLEEP_S):
+            if sleepers[leads].sleep(ready, _LONGEST_SLEEP_S):
+                self._bell.drain()
                 self._take_orders()
 
     # -- orders ------------------------------------------------------------
@@ -142,50 +174,66 @@ class Worker:
             self._obey(message, fds)
 
     def _obey(self, message: messages.Message, fds: list[int]) -> None:
-        assert self._server is not None
+        assert self._tenure is not None
+        tenure = self._tenure
         match message:
-            case messages.Attach(channel, caller):
+            case messages.Attach(channel, caller, caller_seat):
                 try:
-                    end = attach_channel(fds, caller=False)
+                    tenure.attach(channel, caller, caller_seat, fds)
                 except (ValueError, CorruptLaneError) as error:
-                    self._report_corrupt(channel, str(error))
-                    return
-                self._server.attach(Inlet(channel, caller, end))
+                    tenure.report_corrupt(channel, str(error))
             case messages.Detach(channel):
-                self._server.detach(channel)
+                tenure.detach(channel)
+            case messages.Prepare():
+                try:
+                    tenure.prepare(message, fds, self._context())
+                except BaseException as error:
+                    self._fail(error, "start")
+                self._control.send(messages.Ready())
             case messages.Lead():
-                self._lead()
+                self._lead(message)
+            case messages.Yield():
+                tenure.yield_seat(message, fds)
+            case messages.Snapshot():
+                tenure.snapshot(message, fds)
+            case messages.Follow(number):
+                tenure.follow(number, fds)
+            case messages.Unfollow(number):
+                tenure.unfollow(number)
+            case messages.Checkpointed(order):
+                tenure.checkpointed(order)
             case messages.CheckHealth():
                 self._report_health()
             case messages.Stop():
                 self._stopping = True
-                self._server.suspend_tasks()
+                tenure.server.suspend_tasks()
             case _:
                 os.write(2, f"unexpected control message: {message!r}\n".encode())
 
-    def _lead(self) -> None:
-        assert self._component is not None
-        assert self._server is not None
+    def _lead(self, order: messages.Lead | None) -> None:
+        """Lead, by the host's order or with the baton of the last leader."""
+        assert self._tenure is not None
+        self._tenure.baton_seen = self._bell.words[layout.BELL_BATON]
+        try:
+            self._tenure.lead(dead=order)
+        except BaseException as error:
+            self._fail(error, "lead")
+
+    def _context(self) -> WorkerContext:
         manifest = self._spec.manifest
-        server = self._server
-        context = WorkerContext(
+        return WorkerContext(
             manifest.name,
             manifest.version,
             frozenset(manifest.requires),
             self._endpoint,
-            lambda: server.deadline_ns,
+            self._moment,
             self._spec.salt,
         )
-        try:
-            self._component.hooks.start(context=context)
-        except BaseException as error:
-            self._fail(error, "start")
-        self._leading = True
-        self._control.send(messages.Leading())
 
     def _report_health(self) -> None:
         problem: Any = None
-        if self._leading:
+        assert self._tenure is not None
+        if self._tenure.leads:
             assert self._component is not None
             self._forget_deadline()
             try:
@@ -194,25 +242,20 @@ class Worker:
                 problem = f"health() raised {type(error).__name__}: {error}"
         self._control.send(messages.Health(None if problem is None else _clipped(problem)))
 
-    def _report_corrupt(self, channel: int, what: str) -> None:
-        self._control.send(messages.CorruptCaller(channel, what))
-
     def _stop(self) -> None:
-        if self._leading:
-            # What has not started has nothing to stop.
-            assert self._component is not None
-            self._forget_deadline()
-            try:
-                self._component.hooks.stop()
-            except BaseException as error:
-                self._log_lost_error(error)
+        # What is told to stop has started.
+        assert self._component is not None
+        self._forget_deadline()
+        try:
+            self._component.hooks.stop()
+        except BaseException as error:
+            self._log_lost_error(error)
         self._control.send(messages.Stopped())
         self._leave(0)
 
     def _forget_deadline(self) -> None:
         """A hook's calls have no deadline, whatever that of the last call was."""
-        assert self._server is not None
-        self._server.deadline_ns = 0
+        self._moment.deadline_ns = 0
 
     @staticmethod
     def _leave(status: int) -> NoReturn:
@@ -224,9 +267,10 @@ class Worker:
 
     def on_forked(self) -> None:
         """The component has forked: this child is not the worker, whatever it returns to."""
-        assert self._server is not None
-        self._server.disown()
-        leave: Any = self._server.leave
+        assert self._tenure is not None
+        server = self._tenure.server
+        server.disown()
+        leave: Any = server.leave
         self._control.receive = self._control.send = leave  # type: ignore[method-assign]
         manifest = self._spec.manifest
         error = HostError(

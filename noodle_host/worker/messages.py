@@ -21,10 +21,14 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Attach(Message, frozen=True, array_like=True, tag=True):
-    """A caller has a channel to your seat. Descriptors: segment, bell page, bell."""
+    """A caller has a channel to your seat. Descriptors: segment, bell page, bell.
+
+    ``caller_seat`` is the seat that the caller holds, 0 for the host.
+    """
 
     channel: int
     caller: str
+    caller_seat: int = 0
 
 
 class Detach(Message, frozen=True, array_like=True, tag=True):
@@ -48,8 +52,79 @@ class Slot(Message, frozen=True, array_like=True, tag=True):
     error: WireError | None = None
 
 
+class Prepare(Message, frozen=True, array_like=True, tag=True):
+    """Call ``start``, take over a state if there is one, and stand by; answered by Ready.
+
+    Descriptors: the journal of the seat if ``journaled``, then those of the
+    snapshot, if there are more. A second one brings the state to a worker that
+    has started.
+    """
+
+    journaled: bool = False
+    #: Whether replies are compared with the leader's.
+    compares: bool = False
+
+
 class Lead(Message, frozen=True, array_like=True, tag=True):
-    """Call ``start`` and serve the seat."""
+    """Serve the seat from now on: its last leader has yielded, or is proved dead.
+
+    ``how`` says how it died, and is empty if it did not; the others say who it was.
+    """
+
+    how: str = ""
+    version: str = ""
+    pid: int = 0
+
+
+class Yield(Message, frozen=True, array_like=True, tag=True):
+    """Stop between two records. Descriptors: page and bell of the successor, if it waits.
+
+    Answered by Yielded, or by Kept if it cannot. With ``copy`` the state is
+    written once nothing is served any more; then the first descriptor is the
+    socket to report it on.
+    """
+
+    copy: bool = False
+    schema: int = 0
+    #: The number of the successor, which follows if there is a journal.
+    successor: int = 0
+
+
+class Snapshot(Message, frozen=True, array_like=True, tag=True):
+    """Write your state. Descriptors: a socket to report on, page and bell of who follows.
+
+    The report, Snapshotted or Failed, comes from a forked child if ``fork``. It is
+    converted down to ``schema`` if that is older than the component's own, because
+    an older version cannot; 0: it stays as it is.
+    """
+
+    number: int
+    fork: bool
+    schema: int = 0
+
+
+class Follow(Message, frozen=True, array_like=True, tag=True):
+    """That worker follows you. Descriptors: its page and bell."""
+
+    number: int
+
+
+class Unfollow(Message, frozen=True, array_like=True, tag=True):
+    """That worker does not follow you any more."""
+
+    number: int
+
+
+class Checkpointed(Message, frozen=True, array_like=True, tag=True):
+    """A snapshot is in the host's hands: what came up to that order may be forgotten."""
+
+    order: int
+
+
+class Share(Message, frozen=True, array_like=True, tag=True):
+    """That part of the commands, in basis points, is answered by who follows."""
+
+    basis_points: int
 
 
 class CheckHealth(Message, frozen=True, array_like=True, tag=True):
@@ -78,8 +153,64 @@ class Loaded(Message, frozen=True, array_like=True, tag=True):
     methods: list[MethodInfo]
 
 
+class Ready(Message, frozen=True, array_like=True, tag=True):
+    """``start`` has returned, the state is taken over; it stands by."""
+
+
 class Leading(Message, frozen=True, array_like=True, tag=True):
-    """``start`` has returned; the seat is served."""
+    """The seat is served. ``at_ns`` is when that began, CLOCK_MONOTONIC."""
+
+    order: int
+    at_ns: int
+
+
+class Yielded(Message, frozen=True, array_like=True, tag=True):
+    """The seat is served no more; ``order`` was the last, ``at_ns`` as in Leading."""
+
+    order: int
+    at_ns: int
+
+
+class Kept(Message, frozen=True, array_like=True, tag=True):
+    """The seat is not yielded, because of that."""
+
+    why: str
+
+
+class CaughtUp(Message, frozen=True, array_like=True, tag=True):
+    """Following, it has come to the end of the journal for the first time."""
+
+
+class Forked(Message, frozen=True, array_like=True, tag=True):
+    """A snapshot is being written; serving it was held up for ``pause_ns``."""
+
+    number: int
+    pause_ns: int
+
+
+class Snapshotted(Message, frozen=True, array_like=True, tag=True):
+    """The state after ``order``. Descriptors: those of the snapshot."""
+
+    order: int
+    schema: int
+
+
+class WantCheckpoint(Message, frozen=True, array_like=True, tag=True):
+    """The journal is filling up."""
+
+
+class Dropped(Message, frozen=True, array_like=True, tag=True):
+    """That follower lags too far behind; it is not waited for any more."""
+
+    number: int
+
+
+class Diverged(Message, frozen=True, array_like=True, tag=True):
+    """Following, the same command had another outcome here than at the leader."""
+
+    order: int
+    method: str
+    what: str
 
 
 class Failed(Message, frozen=True, array_like=True, tag=True):
@@ -130,11 +261,27 @@ AnyMessage = (
     | Detach
     | Connected
     | Slot
+    | Prepare
     | Lead
+    | Yield
+    | Snapshot
+    | Follow
+    | Unfollow
+    | Checkpointed
+    | Share
     | CheckHealth
     | Stop
     | Loaded
+    | Ready
     | Leading
+    | Yielded
+    | Kept
+    | CaughtUp
+    | Forked
+    | Snapshotted
+    | WantCheckpoint
+    | Dropped
+    | Diverged
     | Failed
     | FindSlot
     | Connect

@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ..errors import ArgumentError, CallError, EncodeError, HostError, NoSuchMethod
+from ..errors import ArgumentError, CallError, HostError, PoisonCall, WorkerDied
 from ..router import codec, layout
 from ..router.corrupt import CorruptError
+from ..router.journal import source
 from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
+from .effects import Effects
+from .executor import Executor, digest
 from .inlet import Inlet
-from .methods import Method
+from .keeper import Keeper
+from .messages import Lead
+from .moment import Moment
+from .nested import NestedReplies
 from .task import Task
 
 
 class Server:
-    """Serves the inlets of one seat with the methods of one component."""
+    """Serves the inlets of one seat with the methods of one component.
 
-    def __init__(self, component: str, version: str, methods: dict[int, Method]) -> None:
-        self._component = component
-        self._version = version
-        self._methods = methods
-        self._pid = os.getpid()
-        self._order = 0
+    Without a keeper nothing is journaled: calls are stamped in their lanes, and
+    whoever succeeds executes again what was begun and is not answered.
+    """
+
+    def __init__(
+        self, executor: Executor, moment: Moment, nested: NestedReplies, *, has_state: bool
+    ) -> None:
+        self._executor = executor
+        self._methods = executor.methods
+        self._moment = moment
+        self._nested = nested
+        self._has_state = has_state
+        self._keeper: Keeper | None = None
+        # Commands up to here were answered before this worker led.
+        self._inherited = 0
+        self._is_blocked = False
+        self._dead: Lead | None = None
         self._tasks: dict[tuple[int, int], Task] = {}
         self.inlets: dict[int, Inlet] = {}
-        #: The deadline of the call under way, for the calls that it makes.
-        self.deadline_ns = 0
+
+    def begin(self, order: int, keeper: Keeper | None) -> None:
+        """Lead: ``order`` was the last that was given before."""
+        self._moment.order = self._inherited = order
+        self._keeper = keeper
+
+    def end(self) -> None:
+        """Lead no more: somebody else reads and writes the lanes from here on."""
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = None
+        self.inlets.clear()
+
+    @property
+    def order(self) -> int:
+        """The last order that was given."""
+        return self._moment.order
 
     # -- inlets ------------------------------------------------------------
 
@@ -50,6 +83,8 @@ class Server:
 
     def has_work(self) -> bool:
         """Whether a turn would do something."""
+        if self._is_blocked:
+            return False
         for inlet in self.inlets.values():
             if inlet.reader.has_record() and inlet.can_take():
                 return True
@@ -61,6 +96,11 @@ class Server:
 
     def turn(self) -> bool:
         """Serve one request of each caller and step each task; True if there was any."""
+        if self._is_blocked:
+            assert self._keeper is not None
+            self._is_blocked = not self._keeper.has_room()
+            if self._is_blocked:
+                return False
         worked = False
         for inlet in tuple(self.inlets.values()):
             try:
@@ -89,11 +129,12 @@ class Server:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits, not even unsent replies."""
-        return (
-            not self._tasks
-            and not self.has_work()
-            and not any(inlet.has_backlog for inlet in self.inlets.values())
-        )
+        return not self._tasks and not self.has_work() and not self.unread_callers
+
+    @property
+    def unread_callers(self) -> list[str]:
+        """The callers that leave no room for replies that are ready."""
+        return [inlet.caller for inlet in self.inlets.values() if inlet.has_backlog]
 
     def _take(self, inlet: Inlet) -> None:
         reader = inlet.reader
@@ -103,7 +144,8 @@ class Server:
         kind = record[1]
         if kind == layout.CALL:
             self._call(inlet, record)
-        elif kind == layout.STREAM:
+            return
+        if kind == layout.STREAM:
             self._begin_task(inlet, record)
         elif kind == layout.CREDIT:
             task = self._tasks.get((inlet.channel, record[4]))
@@ -115,50 +157,180 @@ class Server:
             if task is not None:
                 self._close(task)
         elif kind == layout.NOTIFY:
-            self._notify(record, inlet)
+            self._call(inlet, record)
+            return
         reader.retire(reader.position)
 
     # -- calls -------------------------------------------------------------
 
     def _call(self, inlet: Inlet, record: Record) -> None:
-        position, _, _, _, call_id, _, _, deadline_ns, _, _, mark, _ = record
-        if mark or (deadline_ns and time.monotonic_ns() >= deadline_ns):
-            self._drop_payload(inlet, record)
+        position, kind, flags, _, call_id, number, _, deadline_ns, stamped, status, mark, _ = record
+        reader = inlet.reader
+        if status or (mark and not stamped):
+            # Answered by an earlier holder, or taken back before it began.
+            if not status:
+                self._drop_payload(inlet, record)
+            reader.retire(reader.position)
             return
-        self._order += 1
-        stamp = inlet.reader.memory.stamp
-        stamp(position, layout.WORD_ORDER, self._order)
-        kind = layout.REPLY
-        try:
-            method = self._methods.get(record[5]) or self._no_method()
-            if method.is_stream:
-                raise ArgumentError(
-                    f"{method.name}() streams its items", hint="use stream() instead of call()"
-                )
-            arguments = self._arguments(inlet, record, method)
-            self.deadline_ns = deadline_ns
-            body: Any = codec.encode_result(method.function(*arguments))
-            if type(body) is not bytes or len(body) > layout.INLINE_BYTES:
-                inlet.check_size(body)
-        except BaseException as error:
-            kind = layout.ERROR
-            body = self._error(error)
-        inlet.reply(kind, call_id, body)
-        stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
+        if deadline_ns and time.monotonic_ns() >= deadline_ns and not stamped:
+            self._drop_payload(inlet, record)
+            reader.retire(reader.position)
+            return
+        moment = self._moment
+        effects = moment.effects
+        if self._has_state and (
+            (method := self._methods.get(number)) is None or not method.is_query
+        ):
+            if flags & layout.NESTED and self._repeat(inlet, record):
+                return
+            if self._keeper is not None:
+                self._command(inlet, record, self._keeper, effects)
+                return
+        if self._keeper is not None:
+            # A query is not repeated by anybody who follows.
+            moment.effects = None
+        elif stamped:
+            error = self.verdict(number, (stamped >> layout.ORDER_BITS) + 1)
+            if error is not None:
+                self._refuse(inlet, record, error)
+                return
+            # Begun by a holder that died: the same order, so that what it asked of
+            # others is known to them.
+            moment.order = max(moment.order, stamped & layout.ORDER_MASK)
+            inlet.stamp(position, layout.WORD_ORDER, stamped + (1 << layout.ORDER_BITS))
+        else:
+            moment.order += 1
+            inlet.stamp(position, layout.WORD_ORDER, moment.order)
+        moment.deadline_ns = deadline_ns
+        answer, body = self._executor.run(
+            number, bool(flags & layout.BY_NAME), self._payload(inlet, record)
+        )
+        moment.effects = effects
+        if kind == layout.NOTIFY:
+            self._lose(answer, body)
+        elif not inlet.reply(answer, call_id, body):
+            inlet.when_sent(functools.partial(self._settle, inlet, position, reader.position))
+            return
+        if flags & layout.NESTED and self._has_state:
+            self._nested.keep(inlet.caller_seat, call_id, answer, body)
+        inlet.stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
+        reader.retire(reader.position)
 
-    def _notify(self, record: Record, inlet: Inlet) -> None:
-        if self._is_void(record):
-            self._drop_payload(inlet, record)
+    def _command(
+        self, inlet: Inlet, record: Record, keeper: Keeper, effects: Effects | None
+    ) -> None:
+        position, kind, flags, _, call_id, number, _, deadline_ns, stamped, *_ = record
+        reader = inlet.reader
+        if stamped and stamped & layout.ORDER_MASK <= self._inherited:
+            # It is in the journal, and what is there was answered before this worker led;
+            # its payload was given back then.
+            reader.retire(reader.position)
             return
-        self._order += 1
-        inlet.reader.memory.stamp(record[0], layout.WORD_ORDER, self._order)
-        try:
-            method = self._method(record)
-            self.deadline_ns = record[7]
-            method.function(*self._arguments(inlet, record, method))
-        except BaseException as error:
-            self.on_lost_error(error)
-        if os.getpid() != self._pid:
+        if not keeper.has_room():
+            reader.position = position
+            self._is_blocked = True
+            return
+        # What is journaled is read in several processes, and freed by one. The lease is
+        # kept until it is written.
+        lease = self._payload(inlet, record)
+        payload = lease if type(lease) is bytes else bytes(lease)
+        moment = self._moment
+        order = moment.order + 1
+        # First of all: a stamp that the journal does not know means that it was not begun.
+        inlet.stamp(position, layout.WORD_ORDER, order)
+        origin = source(inlet.caller_seat, inlet.channel)
+        writer = keeper.writer
+        entry = writer.write(
+            kind, flags & ~layout.SLAB, call_id, number, origin, order, payload
+        )
+        if entry < 0:
+            inlet.stamp(position, layout.WORD_ORDER, 0)
+            reader.position = position
+            self._is_blocked = True
+            return
+        del lease
+        moment.order = order
+        moment.deadline_ns = deadline_ns
+        answer, body = self._executor.run(number, bool(flags & layout.BY_NAME), payload)
+        status = layout.STATUS_ANSWERED
+        if keeper.followers:
+            status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
+        if flags & layout.NESTED:
+            self._nested.keep(inlet.caller_seat, call_id, answer, body)
+        if kind == layout.NOTIFY:
+            self._lose(answer, body)
+        elif not inlet.reply(answer, call_id, body):
+            inlet.when_sent(functools.partial(writer.set_status, entry, status))
+            reader.retire(reader.position)
+            return
+        writer.set_status(entry, status)
+        reader.retire(reader.position)
+        keeper.after(order)
+
+    # -- after a death -----------------------------------------------------
+
+    def mourn(self, dead: Lead | None) -> None:
+        """How the last leader died, for those whose calls it took with it."""
+        self._dead = dead
+
+    def verdict(self, number: int, deaths: int) -> WorkerDied | None:
+        """What to answer to a call that ``deaths`` workers died of; None: execute it."""
+        method = self._methods.get(number)
+        name = "a call" if method is None else f"{method.name}()"
+        dead = self._dead or Lead()
+        facts: dict[str, Any] = {
+            "component": self._executor.component,
+            "version": dead.version or self._executor.version,
+            "worker": dead.pid or None,
+        }
+        if deaths > 1:
+            return PoisonCall(
+                f"{deaths} workers died while they executed {name}; the last: {dead.how}",
+                hint="it is not tried again",
+                **facts,
+            )
+        is_query = method is not None and method.is_query
+        repeatable = is_query or not self._has_state or self._keeper is not None
+        if repeatable and (method is None or not method.at_most_once):
+            return None
+        return WorkerDied(
+            f"the worker died while it executed {name}: {dead.how}",
+            hint="whether the call took effect is not known",
+            **facts,
+        )
+
+    def _refuse(self, inlet: Inlet, record: Record, error: HostError) -> None:
+        self._drop_payload(inlet, record)
+        end = inlet.reader.position
+        body = codec.encode_host_error(error)
+        if record[1] == layout.CALL and not inlet.reply(layout.ERROR, record[4], body):
+            inlet.when_sent(functools.partial(self._settle, inlet, record[0], end))
+        else:
+            self._settle(inlet, record[0], end)
+
+    @staticmethod
+    def _settle(inlet: Inlet, position: int, end: int) -> None:
+        inlet.stamp(position, layout.WORD_STATUS, layout.STATUS_ANSWERED)
+        inlet.reader.retire(end)
+
+    def _repeat(self, inlet: Inlet, record: Record) -> bool:
+        """Answer a call of another seat that was executed before; True if that is so."""
+        seat, call_id = inlet.caller_seat, record[4]
+        known = self._nested.find(seat, call_id)
+        if known is None and not self._nested.is_old(seat, call_id):
+            return False
+        if known is not None:
+            inlet.reply(known[0], call_id, known[1])
+        self._drop_payload(inlet, record)
+        inlet.reader.retire(inlet.reader.position)
+        return True
+
+    def _lose(self, kind: int, body: object) -> None:
+        """A one-way message raised: there is nobody to tell but the log."""
+        if kind == layout.ERROR:
+            assert isinstance(body, bytes)
+            self.on_lost_error(self._executor.decode_error(body))
+        if os.getpid() != self._executor.pid:
             # It has forked, and this is the child.
             self.leave()
 
@@ -167,28 +339,14 @@ class Server:
         # Replaced by the worker's main; standard error arrives in the host's log.
         os.write(2, f"one-way message failed: {type(error).__name__}: {error}\n".encode())
 
-    def _method(self, record: Record) -> Method:
-        return self._methods.get(record[5]) or self._no_method()
-
-    def _no_method(self) -> NoReturn:
-        known = ", ".join(sorted(m.name for m in self._methods.values()))
-        raise NoSuchMethod(
-            NoSuchMethod.unnamed,
-            component=self._component,
-            version=self._version,
-            hint=f"it has: {known or 'none'}",
-        )
-
     @staticmethod
-    def _arguments(inlet: Inlet, record: Record, method: Method) -> tuple[Any, ...]:
-        flags = record[2]
-        if not flags & layout.SLAB:
-            return method.decode_arguments(record[11], bool(flags & layout.BY_NAME))
+    def _payload(inlet: Inlet, record: Record) -> bytes | memoryview:
+        if not record[2] & layout.SLAB:
+            return record[11]
         slab = inlet.end.inbox.slab(record)
         assert slab is not None
         # The lease frees the slab when the last view of it is dropped.
-        body = inlet.end.inbox.arena.lease(*slab)
-        return method.decode_arguments(body, bool(flags & layout.BY_NAME))
+        return inlet.end.inbox.arena.lease(*slab)
 
     @staticmethod
     def _is_void(record: Record) -> bool:
@@ -203,18 +361,6 @@ class Server:
         if slab is not None:
             inlet.end.inbox.arena.free(slab[0])
 
-    def _error(self, error: BaseException) -> bytes:
-        if isinstance(error, NoSuchMethod | ArgumentError | EncodeError) and not error.component:
-            error.component = self._component
-            error.version = self._version
-        if (
-            isinstance(error, HostError)
-            and error.worker is None
-            and error.component == self._component
-        ):
-            error.worker = self._pid
-        return codec.encode_exception(error, self._component, self._version, self._pid)
-
     # -- tasks -------------------------------------------------------------
 
     def _begin_task(self, inlet: Inlet, record: Record) -> None:
@@ -224,8 +370,10 @@ class Server:
             return
         slot = inlet.take_slot(call_id)
         try:
-            method = self._method(record)
-            arguments = self._arguments(inlet, record, method)
+            method = self._executor.method(record[5])
+            arguments = method.decode_arguments(
+                self._payload(inlet, record), bool(record[2] & layout.BY_NAME)
+            )
             if not method.is_stream:
                 raise ArgumentError(
                     f"{method.name}() does not stream", hint="use call() instead of stream()"
@@ -235,38 +383,40 @@ class Server:
                 # the others, for ever.
                 raise CallError(
                     f"{layout.TASK_SLOTS} streams are open from one caller to one worker",
-                    component=self._component,
-                    version=self._version,
+                    component=self._executor.component,
+                    version=self._executor.version,
                     hint="end or close some before opening more, or start more replicas",
                 )
-            self.deadline_ns = record[7]
+            self._moment.deadline_ns = record[7]
             items = method.function(*arguments)
             assert isinstance(items, Iterator)
         except BaseException as error:
             if slot >= 0:
                 inlet.free_slot(slot)
-            inlet.reply(layout.ERROR, call_id, self._error(error))
+            inlet.reply(layout.ERROR, call_id, self._executor.error(error))
             return
         self._tasks[inlet.channel, call_id] = Task(inlet, call_id, slot, items, record[7])
 
     def _step_tasks(self) -> bool:
         worked = False
+        effects, self._moment.effects = self._moment.effects, None
         for key, task in tuple(self._tasks.items()):
             if task.expired:
                 self._close(task)
             elif task.can_step():
                 worked = True
-                self.deadline_ns = task.deadline_ns
+                self._moment.deadline_ns = task.deadline_ns
                 try:
                     task.step()
                 except BaseException as error:
                     self._fail(task, error)
             if task.ended:
                 self._tasks.pop(key, None)
+        self._moment.effects = effects
         return worked
 
     def _fail(self, task: Task, error: BaseException) -> None:
-        body = self._error(error)
+        body = self._executor.error(error)
         try:
             task.fail(body)
         except BaseException as second:
@@ -274,11 +424,26 @@ class Server:
 
     def _close(self, task: Task) -> None:
         # It may call others to clean up, whatever the deadline of the last call was.
-        self.deadline_ns = 0
+        self._moment.deadline_ns = 0
         try:
             task.close()
         except BaseException as error:
             self.on_lost_error(error)
+
+    def inherit_tasks(self, inlet: Inlet) -> None:
+        """Take up the tasks that an earlier holder has left."""
+        words = inlet.end.segment.words
+        for word in range(layout.CH_TASKS, layout.CH_TASKS + 2 * layout.TASK_SLOTS, 2):
+            if words[word]:
+                dead = self._dead or Lead()
+                error = WorkerDied(
+                    f"the worker died before it answered: {dead.how}",
+                    component=self._executor.component,
+                    version=dead.version,
+                    worker=dead.pid,
+                )
+                inlet.reply(layout.ERROR, words[word], codec.encode_host_error(error))
+                words[word] = 0
 
     def suspend_tasks(self) -> None:
         """Close all tasks' generators; whoever holds the seat next tells their callers."""

@@ -15,6 +15,8 @@ class WorkerSpec(msgspec.Struct, frozen=True):
     manifest: Manifest
     seat: int
     salt: int
+    #: For tests: step of the protocol -> signal that the worker sends itself there.
+    traps: dict[str, int] = {}
 
 
 def encode_spec(spec: WorkerSpec) -> bytes:
@@ -29,4 +31,14 @@ def decode_spec(body: bytes) -> WorkerSpec:
 
 
 #: The descriptors that come with a WorkerSpec, in this order.
-FD_NAMES: Final = ("control", "stdout", "stderr", "lifeline", "bell_page", "bell", "routes")
+FD_NAMES: Final = (
+    "control",
+    "stdout",
+    "stderr",
+    "lifeline",
+    "bell_page",
+    "bell",
+    "seat_page",
+    "seat_bell",
+    "routes",
+)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from hookspecs import SAFE_POINT
 
-from ..router import codec, layout
+from ..router import layout
 from ..router.stream import WINDOW_ITEMS
+from .executor import Executor
 from .inlet import Inlet
 
 
@@ -47,9 +48,7 @@ class Task:
             self.inlet.reply(layout.END, self.call_id, b"")
             return
         if item is not SAFE_POINT:
-            body = codec.encode_result(item)
-            if type(body) is not bytes or len(body) > layout.INLINE_BYTES:
-                self.inlet.check_size(body)
+            body = Executor.encode(item)
             self._credit -= 1
             self.inlet.reply(layout.ITEM, self.call_id, body)
             self.inlet.count_item(self._slot)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hookspecs import SAFE_POINT, Context, hookimpl, query
+from hookspecs import SAFE_POINT, Context, at_most_once, hookimpl, query
 
 
 class Desk:
@@ -89,6 +89,7 @@ class Desk:
         """Return what is written to a FIFO; opening it says that the call has begun."""
         return Path(path).read_text()
 
+    @at_most_once
     def wait_for_ever(self, path: str) -> None:
         """Say so on a FIFO, then answer never."""
         with open(path, "w") as fifo:

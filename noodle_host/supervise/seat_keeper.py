@@ -1,0 +1,321 @@
+"""The keeper of a seat: starts workers for it, replaces who dies, takes checkpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..config import HostConfig
+from ..errors import HostError, StateError
+from ..registry.manifest import Manifest
+from ..router.journal import Journal
+from ..router.life import DeathWatch
+from ..worker import messages
+from ..worker.spec import WorkerSpec, encode_spec
+from .backoff import RestartHistory, next_delay_s
+from .fork_server import Spawner
+from .lifecycle import WorkerState
+from .seat import Seat
+from .state_copy import StateCopy, receive_copy
+from .switchboard import Switchboard
+from .worker_process import WorkerProcess
+
+_LOG: Final = logging.getLogger("noodle_host.supervise")
+
+
+@dataclass(frozen=True)
+class Means:
+    """What workers are made with; one for all seats of a host."""
+
+    config: HostConfig
+    spawner: Spawner
+    deaths: DeathWatch
+    switchboard: Switchboard
+    salt: int
+    lifeline_fd: int
+    on_request: Callable[[WorkerProcess, messages.Message], None]
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+
+class CannotStayUpError(Exception):
+    """The seat was given up: so many failures in a row."""
+
+
+class SeatKeeper:
+    """One seat and its workers. Everything runs on the supervisor's event loop."""
+
+    def __init__(self, manifest: Manifest, seat: Seat, means: Means) -> None:
+        #: The version that the seat is served with.
+        self.manifest = manifest
+        self.seat = seat
+        self.history = RestartHistory()
+        self.restarts = 0
+        self.task: asyncio.Task[None] | None = None
+        #: Held by whoever changes who leads.
+        self.lock = asyncio.Lock()
+        #: Those that follow the leader, by number.
+        self.followers: dict[int, WorkerProcess] = {}
+        #: For tests: what workers of a version are told to do to themselves at a step.
+        self.traps: dict[str, Mapping[str, int]] = {}
+        #: How long the last snapshot held up serving.
+        self.fork_pause_s = 0.0
+        self._means = means
+        self._dismissals: set[asyncio.Task[None]] = set()
+        self._checkpoint: StateCopy | None = None
+        self._checkpointing: asyncio.Task[None] | None = None
+        if manifest.state.model == "replicated":
+            seat.journal = Journal.create(f"noodle-journal-{seat.component}")
+
+    @property
+    def is_serving(self) -> bool:
+        holder = self.seat.holder
+        return holder is not None and holder.state is WorkerState.SERVING
+
+    # -- one worker ----------------------------------------------------------
+
+    async def load(self, manifest: Manifest) -> WorkerProcess:
+        """Start a worker and have it load the component; raises StartError."""
+        means = self._means
+        worker = WorkerProcess(
+            manifest, next(means.numbers), self.seat, means.on_request, means.deaths
+        )
+        traps = dict(self.traps.pop(manifest.version, {}))
+        spec = encode_spec(WorkerSpec(manifest, self.seat.number, means.salt, traps))
+        await worker.spawn(means.spawner, spec, means.lifeline_fd, means.switchboard.routes_fd)
+        self.seat.admit(worker)
+        await worker.reach(WorkerState.LOADED, self._startup_timeout_s(manifest), "load")
+        return worker
+
+    async def prepare(
+        self,
+        worker: WorkerProcess,
+        copy: StateCopy | None = None,
+        *,
+        follows: bool = True,
+        compares: bool = False,
+    ) -> None:
+        """Have a worker start and take over a state; from then on it stands by.
+
+        It follows the leader if there is a journal, and unless told not to yet.
+        """
+        journal = self.seat.journal if follows else None
+        fds = [] if journal is None else [journal.segment.fd]
+        fds += [] if copy is None else copy.fds
+        worker.prepare(messages.Prepare(journal is not None, compares), fds)
+        timeout_s = self._startup_timeout_s(worker.manifest)
+        await worker.reach(WorkerState.STANDBY, timeout_s, "start")
+
+    async def lead(self, worker: WorkerProcess, dead: WorkerProcess | None = None) -> None:
+        """Have a worker serve the seat, which nobody does now."""
+        worker.lead(dead)
+        timeout_s = self._startup_timeout_s(worker.manifest)
+        await worker.reach(WorkerState.SERVING, timeout_s, "lead")
+        self.enthrone(worker)
+
+    def enthrone(self, worker: WorkerProcess) -> None:
+        """The worker leads."""
+        self.seat.holder = worker
+        self.manifest = worker.manifest
+        self.followers.pop(worker.number, None)
+
+    def _startup_timeout_s(self, manifest: Manifest) -> float:
+        return manifest.budget.startup_timeout_s or self._means.config.startup_timeout_s
+
+    async def dismiss(self, worker: WorkerProcess) -> None:
+        """End a worker that does not lead."""
+        self.followers.pop(worker.number, None)
+        holder = self.seat.holder
+        if holder is not None and holder is not worker:
+            holder.send(messages.Unfollow(worker.number))
+        if worker.state is WorkerState.STANDBY:
+            worker.stop()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._means.config.stop_timeout_s):
+                    await worker.gone.wait()
+        await worker.kill()
+        self.forget(worker)
+
+    def forget(self, worker: WorkerProcess) -> None:
+        """The worker is dead."""
+        self.followers.pop(worker.number, None)
+        self.seat.dismiss(worker)
+        self._means.switchboard.forget_caller(worker)
+
+    # -- states --------------------------------------------------------------
+
+    async def copy_state(
+        self, leader: WorkerProcess, follower: WorkerProcess | None = None
+    ) -> StateCopy:
+        """Have the leader's state written, for a follower to start from; raises StateError."""
+        number = next(self._means.numbers) if follower is None else follower.number
+        fork = leader.manifest.state.fork
+        schema = 0 if follower is None else follower.manifest.state.schema
+
+        def send(fd: int) -> None:
+            fds = [fd] if follower is None else [fd, *follower.bell.fds()]
+            leader.send(messages.Snapshot(number, fork, schema), fds)
+
+        try:
+            return await receive_copy(send, leader.gone.wait, self._means.config.snapshot_timeout_s)
+        except StateError as error:
+            leader.send(messages.Unfollow(number))
+            raise self._named(error, leader) from error.__cause__
+
+    async def yield_with_state(self, leader: WorkerProcess, schema: int) -> StateCopy:
+        """Have the leader stop serving and write its state; raises StateError."""
+
+        def send(fd: int) -> None:
+            leader.send(messages.Yield(copy=True, schema=schema), [fd])
+
+        try:
+            return await receive_copy(send, leader.gone.wait, self._means.config.snapshot_timeout_s)
+        except StateError as error:
+            raise self._named(error, leader) from error.__cause__
+
+    @staticmethod
+    def _named(error: StateError, worker: WorkerProcess) -> StateError:
+        error.component = worker.manifest.name
+        error.version = worker.manifest.version
+        error.worker = worker.pid
+        return error
+
+    def hear(self, worker: WorkerProcess, message: messages.Message) -> None:
+        """A worker of this seat has something to tell about following."""
+        match message:
+            case messages.Forked(_, pause_ns):
+                self.fork_pause_s = pause_ns / 1e9
+            case messages.Dropped(number):
+                follower = self.followers.get(number)
+                if follower is not None:
+                    self._drop(follower, "it lags too far behind the leader")
+            case messages.Diverged(order, method, what):
+                self._drop(worker, f"command {order}, {method}(): {what}")
+
+    def _drop(self, follower: WorkerProcess, why: str) -> None:
+        _LOG.error("%s follows no more: %s", follower.label, why)
+        follower.dropped = why
+        task = asyncio.get_running_loop().create_task(self.dismiss(follower))
+        self._dismissals.add(task)
+        task.add_done_callback(self._dismissals.discard)
+
+    def want_checkpoint(self, worker: WorkerProcess) -> None:
+        """The leader's journal fills up."""
+        if self._checkpointing is None and worker is self.seat.holder:
+            self._checkpointing = asyncio.create_task(self._take_checkpoint(worker))
+
+    async def _take_checkpoint(self, worker: WorkerProcess) -> None:
+        try:
+            copy = await self.copy_state(worker)
+        except StateError as error:
+            _LOG.error("%s: no checkpoint: %s", worker.label, error)
+        else:
+            self.keep_copy(copy)
+            worker.send(messages.Checkpointed(copy.order))
+        finally:
+            self._checkpointing = None
+
+    def keep_copy(self, copy: StateCopy) -> None:
+        """Start from that copy if the leader dies; it takes the place of an older one."""
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+        self._checkpoint = copy
+
+    # -- keeping -------------------------------------------------------------
+
+    async def keep(self) -> None:
+        """Put another worker in the place of each leader that dies.
+
+        Raises:
+            CannotStayUpError: it cannot be done.
+        """
+        while True:
+            worker = self.seat.holder
+            assert worker is not None
+            began_s = time.monotonic()
+            await worker.gone.wait()
+            async with self.lock:
+                if self.seat.holder is worker:
+                    how = worker.how_it_ended()
+                    _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
+                    self.forget(worker)
+                    self.history.record(
+                        self._means.config.restart, time.monotonic() - began_s, how
+                    )
+                    await self.succeed(worker)
+
+    async def succeed(self, dead: WorkerProcess) -> None:
+        """Have a follower lead, or a new worker; raises CannotStayUpError."""
+        while (follower := self._best_follower()) is not None:
+            try:
+                await self.lead(follower, dead)
+                return
+            except HostError as error:
+                _LOG.warning("%s could not take over: %s", follower.label, error)
+                await follower.kill()
+                self.forget(follower)
+                dead = follower
+        policy = self._means.config.restart
+        while True:
+            delay_s = next_delay_s(policy, self.history.failures)
+            if delay_s is None:
+                raise CannotStayUpError
+            await asyncio.sleep(delay_s)
+            try:
+                worker = await self.load(self.manifest)
+                await self.prepare(worker, self._checkpoint)
+                await self.lead(worker, dead)
+            except HostError as error:
+                _LOG.warning("%s could not be restarted: %s", self.seat.component, error)
+                for member in list(self.seat.members):
+                    await member.kill()
+                    self.forget(member)
+                self.history.record(policy, 0.0, str(error))
+            else:
+                self.restarts += 1
+                return
+
+    def follower_of(self, version: str) -> WorkerProcess | None:
+        """A worker of that version that follows already."""
+        for follower in self.followers.values():
+            if follower.manifest.version == version and follower.state is WorkerState.STANDBY:
+                return follower
+        return None
+
+    def _best_follower(self) -> WorkerProcess | None:
+        """Who may lead at once: it follows, and speaks for the version that is served."""
+        for follower in self.followers.values():
+            if follower.state is WorkerState.STANDBY:
+                return follower
+        return None
+
+    async def end(self, *, in_order: bool) -> None:
+        """End all workers of the seat, the leader in order if it can."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.wait([self.task])
+        if self._checkpointing is not None:
+            self._checkpointing.cancel()
+        holder = self.seat.holder
+        for member in list(self.seat.members):
+            if member is not holder:
+                await member.kill()
+        if holder is not None and holder.state is WorkerState.SERVING and in_order:
+            holder.stop()
+            try:
+                async with asyncio.timeout(self._means.config.stop_timeout_s):
+                    await holder.gone.wait()
+            except TimeoutError:
+                _LOG.warning("%s did not stop in time and is killed", holder.label)
+        for member in list(self.seat.members):
+            # What does not serve has nothing to finish.
+            await member.kill()
+            self.forget(member)
+        if self._checkpoint is not None:
+            self._checkpoint.close()
+            self._checkpoint = None

@@ -1,0 +1,115 @@
+"""Swapping a component: the checks before it, one seat after the other, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import ComponentNotFoundError, HostError, RequirementError, SwapError
+from ..registry.manifest import Manifest
+from ..registry.requirements import allows
+from .component import Component
+from .seat_keeper import SeatKeeper
+from .swap import Cut, Swap, SwapEvent
+
+
+def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) -> None:
+    """Refuse a swap that cannot work. Pure.
+
+    Raises:
+        SwapError: the two versions do not go together.
+        RequirementError: a component that runs does not go with the new version.
+    """
+    facts = {"component": new.name, "version": new.version}
+    if new.version == old.version:
+        raise SwapError(f"version {new.version} is running already", phase="check", **facts)
+    if new.kind != old.kind:
+        raise SwapError(
+            f"version {old.version} is a {old.kind}, version {new.version} a {new.kind}",
+            phase="check",
+            hint="stop the component and start the other one",
+            **facts,
+        )
+    if new.state.model != old.state.model:
+        raise SwapError(
+            f"version {old.version} is {old.state.model}, version {new.version} "
+            f"{new.state.model}: a state has no way from one to the other",
+            phase="check",
+            hint="stop the component and start the other version",
+            **facts,
+        )
+    for required, wanted in new.requires.items():
+        other = running.get(required)
+        if other is None or not allows(wanted, other.version):
+            here = "is not running" if other is None else f"is running as {other.version}"
+            raise RequirementError(
+                f"it requires {required} {wanted}, which {here}",
+                hint=f"start or swap {required} first",
+                **facts,
+            )
+    for other in running.values():
+        wanted = other.requires.get(new.name)
+        if wanted is not None and not allows(wanted, new.version):
+            raise RequirementError(
+                f"{other} requires {new.name} {wanted}",
+                hint=f"swap {other.name} first",
+                **facts,
+            )
+
+
+async def swap_component(
+    component: Component,
+    manifest: Manifest,
+    *,
+    bakes: bool,
+    compares: bool,
+    emit: Callable[[SwapEvent], None],
+) -> list[Cut]:
+    """Swap all seats of a component; if one fails, those before it are swapped back.
+
+    Raises:
+        SwapError: the old version serves.
+    """
+    old = component.manifest
+    cuts: list[Cut] = []
+    done: list[SeatKeeper] = []
+    try:
+        for keeper in list(component.seats.values()):
+            async with keeper.lock:
+                if not keeper.is_serving:
+                    raise SwapError(
+                        "its worker is being replaced",
+                        component=manifest.name,
+                        version=manifest.version,
+                        code="HS_0001",
+                        hint="try again when it is running",
+                    )
+                swap = Swap(keeper, manifest, bakes=bakes, compares=compares, emit=emit)
+                cuts.append(await swap.run())
+                done.append(keeper)
+    except BaseException:
+        for keeper in done:
+            async with keeper.lock:
+                if keeper.is_serving:
+                    back = Swap(keeper, old, bakes=False, compares=False, emit=emit)
+                    await back.run()
+        raise
+    component.manifest = manifest
+    return cuts
+
+
+def find_component(components: Mapping[str, Component], name: str) -> Component:
+    """The running component of that name.
+
+    Raises:
+        ComponentNotFoundError: there is none.
+        HostError: it was given up.
+    """
+    component = components.get(name)
+    if component is None:
+        raise ComponentNotFoundError(
+            f"Component {name!r} is not running", component=name, phase="swap"
+        )
+    refusal: HostError | None = component.refusal
+    if refusal is not None:
+        raise refusal
+    return component

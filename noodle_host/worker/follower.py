@@ -1,0 +1,179 @@
+"""A follower: executes what the leader has executed, after it, and tells nobody.
+
+It executes a command when the leader has answered it, so whatever has no status when
+the leader is proved dead was executed by the leader alone, and is answered by the
+successor. Shares of a canary are the exception: they are executed at once, because
+the leader waits for their replies.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ..router import layout
+from ..router.journal import Journal, JournalReader, JournalWriter, caller_seat_of
+from ..router.lane import Record
+from .effects import Recorder, Replayer
+from .executor import Body, Executor, digest
+from .moment import Moment
+from .nested import NestedReplies
+
+#: Commands executed before the worker looks at its orders again.
+_MOST_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A command that had another outcome here than at the leader."""
+
+    order: int
+    method: str
+    what: str
+
+
+#: Gets a command that its leader has died of, and how many workers have; the answer to
+#: give in place of executing it, or None.
+Verdict = Callable[[Record, int], tuple[int, Body] | None]
+
+
+class Answer(Protocol):
+    """Sends the reply to a command; calls ``note`` when it is sent."""
+
+    def __call__(
+        self, record: Record, kind: int, body: Body, note: Callable[[], None]
+    ) -> None: ...
+
+
+class LostTrackError(Exception):
+    """The leader has overwritten what was not read yet."""
+
+
+class Follower:
+    """Reads the journal of a seat from an order on."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        executor: Executor,
+        moment: Moment,
+        nested: NestedReplies,
+        page: memoryview,
+        *,
+        order: int,
+        compares: bool,
+        position: int | None = None,
+    ) -> None:
+        self._journal = journal
+        self._reader = JournalReader(journal, position)
+        self._executor = executor
+        self._moment = moment
+        self._nested = nested
+        self._page = page
+        self._compares = compares
+        self.order = order
+        self.divergence: Divergence | None = None
+        page[layout.BELL_ORDER] = order
+
+    def writer(self) -> JournalWriter:
+        """The leader's end of the journal, for this worker to lead."""
+        return self._reader.writer()
+
+    def has_work(self) -> bool:
+        return self._reader.has_record()
+
+    def turn(self) -> bool:
+        """Execute what the leader has answered; True if there was anything.
+
+        Raises:
+            LostTrackError: this follower was dropped.
+        """
+        began = self.order
+        for _ in range(_MOST_AT_ONCE):
+            if not self._next():
+                break
+        self._reader.trim()
+        return self.order != began
+
+    def _next(self) -> bool:
+        record = self._reader.read()
+        if record is None:
+            return False
+        if self._page[layout.BELL_DROPPED]:
+            raise LostTrackError
+        if record[7] <= self.order:
+            # Part of the state that was taken over.
+            return True
+        status = self._reader.status(record[0])
+        if not status:
+            self._reader.unread(record)
+            return False
+        if status & layout.STATUS_SKIPPED:
+            self._executed(record[7])
+            return True
+        effects = Replayer(self._moment, self._reader)
+        kind, body = self._execute(record, effects)
+        effects.finish()
+        self._check(record, status, kind, body, effects.problem)
+        self._executed(record[7])
+        return True
+
+    def _execute(self, record: Record, effects: Replayer) -> tuple[int, Body]:
+        moment = self._moment
+        moment.order = record[7]
+        moment.deadline_ns = 0
+        moment.effects = effects
+        try:
+            kind, body = self._executor.run(
+                record[5], bool(record[2] & layout.BY_NAME), record[11]
+            )
+        finally:
+            moment.effects = None
+        if record[2] & layout.NESTED:
+            self._nested.keep(caller_seat_of(record[6]), record[4], kind, body)
+        return kind, body
+
+    def _executed(self, order: int) -> None:
+        self.order = order
+        self._page[layout.BELL_ORDER] = order
+
+    def _check(self, record: Record, status: int, kind: int, body: Body, problem: str) -> None:
+        if not self._compares or self.divergence is not None:
+            return
+        if not problem and status & layout.STATUS_DIGEST:
+            if status >> layout.DIGEST_SHIFT == digest(kind, body):
+                return
+            problem = "its reply differs from the leader's"
+        if problem:
+            method = self._executor.methods.get(record[5])
+            name = f"method {record[5]:#x}" if method is None else method.name
+            self.divergence = Divergence(record[7], name, problem)
+
+    # -- after the leader ---------------------------------------------------
+
+    def catch_up(self) -> None:
+        """Execute everything that is answered; the leader has yielded or is dead."""
+        while self._next():
+            pass
+
+    def finish(self, recorder: Recorder, verdict: Verdict, answer: Answer) -> None:
+        """Execute what the dead leader had begun, and see that it is answered."""
+        writer = recorder.writer
+        while True:
+            self.catch_up()
+            record = self._reader.read()
+            if record is None:
+                return
+            position, order = record[0], record[7]
+            deaths = self._reader.deaths(position) + 1
+            outcome = verdict(record, deaths)
+            status = layout.STATUS_ANSWERED
+            if outcome is None:
+                writer.set_deaths(position, deaths)
+                outcome = self._execute(record, Replayer(self._moment, self._reader, recorder))
+            else:
+                status |= layout.STATUS_SKIPPED
+            self._executed(order)
+            answer(record, *outcome, functools.partial(writer.set_status, position, status))

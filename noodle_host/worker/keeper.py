@@ -1,0 +1,94 @@
+"""The keeper of a journal: the leader's care for its room and for who follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ..router import layout
+from ..router.bell import Doorbell
+from ..router.journal import JournalWriter
+
+#: Followers that sleep are told after so many commands, or when there is nothing to do.
+NUDGE_EVERY: Final = 256
+#: Room is looked after once in so many commands.
+_CARE_EVERY: Final = 1024
+
+
+class Keeper:
+    """Writes the journal, and decides how far it may be forgotten.
+
+    That is as far as every follower has executed; if nobody follows, as far as
+    the last checkpoint reaches. ``want_checkpoint`` asks for one,
+    ``on_dropped`` tells that a follower is not waited for any more.
+    """
+
+    def __init__(
+        self,
+        writer: JournalWriter,
+        want_checkpoint: Callable[[], None],
+        on_dropped: Callable[[int], None],
+    ) -> None:
+        self.writer = writer
+        self.followers: dict[int, Doorbell] = {}
+        self._want_checkpoint = want_checkpoint
+        self._on_dropped = on_dropped
+        self._checkpoint = 0
+        self._is_wanted = False
+        self._nudged = 0
+        self._enough = self.writer.size_bytes // 16
+        self._too_much = self.writer.size_bytes // 8 * 7
+
+    def has_room(self) -> bool:
+        """Whether a command may be begun; if not, a checkpoint is under way."""
+        if self.writer.has_room():
+            return True
+        self.care()
+        return self.writer.has_room()
+
+    def care(self) -> None:
+        """Forget what nobody needs; drop who lags too far; see to a checkpoint."""
+        writer = self.writer
+        if writer.used_bytes <= self._enough:
+            return
+        while self.followers:
+            slowest = min(
+                self.followers, key=lambda n: self.followers[n].words[layout.BELL_ORDER]
+            )
+            writer.forget(self.followers[slowest].words[layout.BELL_ORDER])
+            if writer.used_bytes <= self._too_much:
+                return
+            # Before anything is overwritten that it has not read.
+            self.followers.pop(slowest).words[layout.BELL_DROPPED] = 1
+            self._on_dropped(slowest)
+        writer.forget(self._checkpoint)
+        if writer.used_bytes > self._enough and not self._is_wanted:
+            self._is_wanted = True
+            self._want_checkpoint()
+
+    def checkpointed(self, order: int) -> None:
+        """The state after ``order`` is in safe hands."""
+        self._checkpoint = max(self._checkpoint, order)
+        self._is_wanted = False
+        self.care()
+
+    def after(self, order: int) -> None:
+        """Command ``order`` is answered."""
+        if order % NUDGE_EVERY == 0:
+            self.nudge(order)
+            if order % _CARE_EVERY == 0:
+                self.care()
+
+    def nudge(self, order: int) -> None:
+        """Wake the followers that sleep, if there is something new for them."""
+        if order == self._nudged:
+            return
+        self._nudged = order
+        for bell in self.followers.values():
+            bell.ring_if_asleep()
+
+    def close(self) -> None:
+        """Let go of the followers."""
+        for bell in self.followers.values():
+            bell.close()
+        self.followers.clear()
