@@ -65,6 +65,7 @@ ORDER_MASK: Final = (1 << ORDER_BITS) - 1
 STATUS_ANSWERED: Final = 1
 STATUS_SKIPPED: Final = 2  #: answered with an error in place of being executed
 STATUS_DIGEST: Final = 4  #: there is a digest
+STATUS_EXECUTED: Final = 8  #: executed, and about to be answered
 DIGEST_SHIFT: Final = 32
 MARK_CANCELLED: Final = 1
 

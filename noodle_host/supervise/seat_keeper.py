@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ..config import HostConfig
-from ..errors import HostError, StateError
+from ..errors import HostError, StartError, StateError
 from ..registry.manifest import Manifest
 from ..router.journal import Journal
 from ..router.life import DeathWatch
@@ -82,12 +82,24 @@ class SeatKeeper:
     async def load(self, manifest: Manifest) -> WorkerProcess:
         """Start a worker and have it load the component; raises StartError."""
         means = self._means
-        worker = WorkerProcess(
-            manifest, next(means.numbers), self.seat, means.on_request, means.deaths
-        )
         traps = dict(self.traps.pop(manifest.version, {}))
         spec = encode_spec(WorkerSpec(manifest, self.seat.number, means.salt, traps))
-        await worker.spawn(means.spawner, spec, means.lifeline_fd, means.switchboard.routes_fd)
+        try:
+            worker = WorkerProcess(
+                manifest, next(means.numbers), self.seat, means.on_request, means.deaths
+            )
+        except OSError as error:
+            raise StartError(
+                f"the host has no means left: {error}",
+                component=manifest.name,
+                version=manifest.version,
+                phase="spawn",
+            ) from error
+        try:
+            await worker.spawn(means.spawner, spec, means.lifeline_fd, means.switchboard.routes_fd)
+        except BaseException:
+            worker.bell.close()
+            raise
         self.seat.admit(worker)
         await worker.reach(WorkerState.LOADED, self._startup_timeout_s(manifest), "load")
         return worker

@@ -79,7 +79,9 @@ async def receive_copy(
 def _read(sock: PacketSocket) -> StateCopy:
     try:
         received = sock.receive()
-    except (BlockingIOError, ValueError, OSError) as error:
+    except BlockingIOError:
+        received = None
+    except (ValueError, OSError) as error:
         raise StateError(f"what was written is no state: {error}") from error
     if received is None:
         raise StateError(

@@ -107,7 +107,7 @@ class Follower:
             # Part of the state that was taken over.
             return True
         status = self._reader.status(record[0])
-        if not status:
+        if not status & layout.STATUS_ANSWERED:
             self._reader.unread(record)
             return False
         if status & layout.STATUS_SKIPPED:

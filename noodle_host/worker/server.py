@@ -252,6 +252,10 @@ class Server:
         moment.order = order
         moment.deadline_ns = deadline_ns
         answer, body = self._executor.run(number, bool(flags & layout.BY_NAME), payload)
+        method = self._methods.get(number)
+        if method is not None and method.at_most_once:
+            # Without this it cannot have been answered, and need not be in the state.
+            writer.set_status(entry, layout.STATUS_EXECUTED)
         status = layout.STATUS_ANSWERED
         if keeper.followers:
             status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
@@ -273,8 +277,13 @@ class Server:
         """How the last leader died, for those whose calls it took with it."""
         self._dead = dead
 
-    def verdict(self, number: int, deaths: int) -> WorkerDied | None:
-        """What to answer to a call that ``deaths`` workers died of; None: execute it."""
+    def verdict(
+        self, number: int, deaths: int, *, is_journaled: bool = False, was_executed: bool = False
+    ) -> WorkerDied | None:
+        """What to answer to a call that ``deaths`` workers died of; None: execute it.
+
+        ``was_executed``: by the one that died, whose state is lost.
+        """
         method = self._methods.get(number)
         name = "a call" if method is None else f"{method.name}()"
         dead = self._dead or Lead()
@@ -290,8 +299,8 @@ class Server:
                 **facts,
             )
         is_query = method is not None and method.is_query
-        repeatable = is_query or not self._has_state or self._keeper is not None
-        if repeatable and (method is None or not method.at_most_once):
+        repeatable = is_query or not self._has_state or is_journaled
+        if was_executed or (repeatable and (method is None or not method.at_most_once)):
             return None
         return WorkerDied(
             f"the worker died while it executed {name}: {dead.how}",

@@ -304,7 +304,10 @@ class Tenure:
         )
 
     def _verdict(self, record: Record, deaths: int) -> tuple[int, Body] | None:
-        error = self.server.verdict(record[5], deaths)
+        was_executed = bool(record[9] & layout.STATUS_EXECUTED)
+        error = self.server.verdict(
+            record[5], deaths, is_journaled=True, was_executed=was_executed
+        )
         return None if error is None else (layout.ERROR, codec.encode_host_error(error))
 
     def _answer(self, record: Record, kind: int, body: Body, note: Callable[[], None]) -> None:
