@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from noodle_host import CallTimeout, Host, HostError, PoisonCall, StartError, WorkerDied
+from noodle_host import CallTimeout, Host, HostClosedError, HostError, PoisonCall, StartError, WorkerDied
 
 #: What the issue of this feature allows from the kill to the caller's error.
 _NOTICE_S = 0.05
@@ -138,7 +138,7 @@ def test_a_component_that_cannot_stay_up_is_quarantined_with_the_reason(
     monkeypatch.setenv("LIVES", str(lives))
     host = new_host(restart=RestartPolicy(first_delay_s=0.0, quarantine_after=3))
     host.start("fragile")
-    with pytest.raises(WorkerDied):
+    with pytest.raises(HostClosedError, match="no life is left"):
         host.call("fragile", "die")
     deadline = time.monotonic() + 20
     while (info := host.components()[0]).state != "quarantined":

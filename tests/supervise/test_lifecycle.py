@@ -40,8 +40,8 @@ def test_death_comes_in_every_state(state: WorkerState) -> None:
 
 
 def test_what_cannot_happen_is_refused_with_both_words() -> None:
-    with pytest.raises(ValueError, match=r"gone .* event lead"):
-        next_state(WorkerState.GONE, WorkerEvent.LEAD)
+    with pytest.raises(ValueError, match=r"gone .* event leading"):
+        next_state(WorkerState.GONE, WorkerEvent.LEADING)
 
 
 @given(st.lists(st.sampled_from(WorkerEvent), max_size=30))
