@@ -148,33 +148,40 @@ class JournalReader:
         self._lane = journal.lane
         self._reader = LaneReader(journal.lane, position, None)
         self._index = JournalIndex()
-        #: ``status(position)`` is what has become of the command there.
         self._peek = journal.lane.peek
+        # Read, and to be read again.
+        self._next: Record | None = None
 
     @property
     def position(self) -> int:
         """Where the next record will stand."""
-        return self._reader.position
+        return self._reader.position if self._next is None else self._next[0]
 
     def has_record(self) -> bool:
-        return self._reader.has_record()
+        return self._next is not None or self._reader.has_record()
 
     def read(self) -> Record | None:
         """The next record, with a copy of its payload; None if there is none yet."""
+        record = self._next
+        if record is not None:
+            self._next = None
+            return record
         record = self._reader.read()
         if record is None:
             return None
+        index = self._index
         if not record[2] & layout.SLAB:
-            self._index.note(record[7], record[0], 0)
+            if record[7] != index.order:
+                index.note(record[7], record[0], 0)
             return record
         offset, size = SLAB_DESCRIPTOR.unpack(record[11])
-        self._index.note(record[7], record[0], offset)
+        index.note(record[7], record[0], offset)
         # A copy, because the leader frees what all have executed.
         return (*record[:11], bytes(self._journal.segment.view[offset : offset + size]))
 
     def unread(self, record: Record) -> None:
         """Have ``record`` be the next one again."""
-        self._reader.position = record[0]
+        self._next = record
 
     def status(self, position: int) -> int:
         return self._peek(position, layout.WORD_STATUS)

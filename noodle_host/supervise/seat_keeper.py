@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +41,8 @@ class Means:
     lifeline_fd: int
     on_request: Callable[[WorkerProcess, messages.Message], None]
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    #: For tests: (component, version) -> what its next worker does to itself at which step.
+    traps: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
 
 
 class CannotStayUpError(Exception):
@@ -61,8 +63,6 @@ class SeatKeeper:
         self.lock = asyncio.Lock()
         #: Those that follow the leader, by number.
         self.followers: dict[int, WorkerProcess] = {}
-        #: For tests: what workers of a version are told to do to themselves at a step.
-        self.traps: dict[str, Mapping[str, int]] = {}
         #: How long the last snapshot held up serving.
         self.fork_pause_s = 0.0
         self._means = means
@@ -82,7 +82,7 @@ class SeatKeeper:
     async def load(self, manifest: Manifest) -> WorkerProcess:
         """Start a worker and have it load the component; raises StartError."""
         means = self._means
-        traps = dict(self.traps.pop(manifest.version, {}))
+        traps = means.traps.pop((manifest.name, manifest.version), {})
         spec = encode_spec(WorkerSpec(manifest, self.seat.number, means.salt, traps))
         try:
             worker = WorkerProcess(

@@ -85,7 +85,7 @@ class Supervisor:
             undo.callback(os.close, self._lifeline_w)
             self._deaths = DeathWatch()
             undo.callback(self._deaths.close)
-            self._means = Means(
+            self.means = Means(
                 config,
                 spawner,
                 self._deaths,
@@ -220,7 +220,7 @@ class Supervisor:
                 fresh.append(component)
                 for _ in range(replicas.get(component.name, 1)):
                     seat = self.switchboard.add_seat(component.name)
-                    component.seats[seat.number] = SeatKeeper(manifest, seat, self._means)
+                    component.seats[seat.number] = SeatKeeper(manifest, seat, self.means)
             await self._bring_up(fresh)
         except BaseException as error:
             # To its end, also if nobody waits for it any more.

@@ -102,6 +102,11 @@ class Replayer:
         self._taken = 0
         self.problem = ""
 
+    def begin(self) -> None:
+        """Another command is next."""
+        self._taken = 0
+        self.problem = ""
+
     def take(self, what: int, perform: Perform) -> Outcome:
         order = self._moment.order
         record = self._reader.read()
@@ -120,8 +125,9 @@ class Replayer:
 
     def finish(self) -> None:
         """The command is done: nothing that was recorded for it must be left."""
+        order = self._moment.order
         while (record := self._reader.read()) is not None:
-            if record[1] != layout.EFFECT or record[7] != self._moment.order:
+            if record[1] != layout.EFFECT or record[7] != order:
                 self._reader.unread(record)
                 return
             self.problem = self.problem or "it takes less from outside than the leader's did"

@@ -73,6 +73,7 @@ class Follower:
         self._nested = nested
         self._page = page
         self._compares = compares
+        self._replayer = Replayer(moment, self._reader)
         self.order = order
         self.divergence: Divergence | None = None
         page[layout.BELL_ORDER] = order
@@ -94,6 +95,7 @@ class Follower:
         for _ in range(_MOST_AT_ONCE):
             if not self._next():
                 break
+        self._page[layout.BELL_ORDER] = self.order
         self._reader.trim()
         return self.order != began
 
@@ -113,7 +115,8 @@ class Follower:
         if status & layout.STATUS_SKIPPED:
             self._executed(record[7])
             return True
-        effects = Replayer(self._moment, self._reader)
+        effects = self._replayer
+        effects.begin()
         kind, body = self._execute(record, effects)
         effects.finish()
         self._check(record, status, kind, body, effects.problem)
@@ -137,7 +140,6 @@ class Follower:
 
     def _executed(self, order: int) -> None:
         self.order = order
-        self._page[layout.BELL_ORDER] = order
 
     def _check(self, record: Record, status: int, kind: int, body: Body, problem: str) -> None:
         if not self._compares or self.divergence is not None:
@@ -157,6 +159,7 @@ class Follower:
         """Execute everything that is answered; the leader has yielded or is dead."""
         while self._next():
             pass
+        self._page[layout.BELL_ORDER] = self.order
 
     def finish(self, recorder: Recorder, verdict: Verdict, answer: Answer) -> None:
         """Execute what the dead leader had begun, and see that it is answered."""

@@ -153,7 +153,6 @@ class Worker:
                 continue
             if self._stopping and tenure.idle:
                 self._stop()
-            tenure.rest()
             leads = tenure.leads
             # Mail that cannot be taken, because its caller does not read its
             # replies, must not keep us awake.
@@ -161,6 +160,7 @@ class Worker:
                 looked = True
                 continue
             looked = False
+            tenure.rest()
             if sleepers[leads].sleep(ready, _LONGEST_SLEEP_S):
                 self._bell.drain()
                 self._take_orders()
