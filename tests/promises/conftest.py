@@ -123,13 +123,14 @@ def assert_kept() -> Callable[..., list[Operation]]:
 def new_hosting(
     leftovers: Leftovers, promise_plugins: Path
 ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """``new_hosting(version="<2")``: a process with a host under load, see ``hosting``."""
+    """``new_hosting(version="<2", *swap)``: a process with a host under load, see ``hosting``."""
     processes: list[subprocess.Popen[str]] = []
     path = os.pathsep.join([str(_HERE.parent.parent), str(_HERE)])
 
-    def start(version: str = "<2") -> subprocess.Popen[str]:
+    def start(version: str = "<2", *swap: str) -> subprocess.Popen[str]:
+        arguments = [promise_plugins, version, *swap]
         process = subprocess.Popen(
-            [sys.executable, "-X", "dev", "-m", "harness.hosting", promise_plugins, version],
+            [sys.executable, "-X", "dev", "-m", "harness.hosting", *arguments],
             env={**os.environ, **leftovers.environment, "PYTHONPATH": path},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

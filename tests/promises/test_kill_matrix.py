@@ -6,6 +6,7 @@ send itself a signal at one of them; ``_REACHED`` says which it gets to.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -35,8 +36,9 @@ _S = Step
 _UNTIL_IT_STANDS_BY = {_S.SPAWNED, _S.LOADED, _S.STARTED, _S.RESTORED}
 _UNTIL_IT_LEADS = {*_UNTIL_IT_STANDS_BY, _S.CATCHING_UP, _S.TAKING_LANES, _S.LEADING}
 _WHILE_IT_YIELDS = {_S.YIELDING, _S.YIELDED}
-#: What a worker of that role gets to: the one that serves at first, the one that it is
-#: swapped for, and the one that is started in the place of one that died.
+#: What a worker of that role gets to. ``old`` serves at first, and is swapped for ``new``;
+#: ``baked`` is a new one that is swapped back. ``successor`` is started in the place of one
+#: that died, ``heir`` as well, when the host has a copy of the state.
 _REACHED = {
     ("replicated", "old"): {
         *_UNTIL_IT_LEADS,
@@ -48,7 +50,15 @@ _REACHED = {
         _S.BATON_PASSED,
     },
     ("replicated", "new"): {*_UNTIL_IT_LEADS, _S.FOLLOWING, _S.RESTORING},
+    ("replicated", "baked"): {
+        *_UNTIL_IT_LEADS,
+        _S.FOLLOWING,
+        _S.RESTORING,
+        *_WHILE_IT_YIELDS,
+        _S.BATON_PASSED,
+    },
     ("replicated", "successor"): {*_UNTIL_IT_LEADS, _S.FOLLOWING},
+    ("replicated", "heir"): {*_UNTIL_IT_LEADS, _S.FOLLOWING, _S.RESTORING},
     ("stateless", "old"): {*_UNTIL_IT_LEADS, *_WHILE_IT_YIELDS, _S.BATON_PASSED},
     ("stateless", "new"): _UNTIL_IT_LEADS,
     ("stateless", "successor"): _UNTIL_IT_LEADS,
@@ -120,17 +130,22 @@ def test_a_worker_that_dies_or_stops_at_a_step_costs_nobody_anything(
         load = new_load(host, called, seed=3)
         with load.running():
             load.wait_for(_BEFORE)
-            if case.role == "successor":
-                set_trap("1.0.0")
+            expected = "1.0.0"
+            if case.role == "heir":
+                expected = _swap(host, name)
+            if case.role in ("successor", "heir"):
+                set_trap(expected)
                 os.kill(_pid(host, name), signal.SIGKILL)
-                expected = "1.0.0"
                 load.wait_for(_AFTER)
                 # Whoever came after it has no trap any more.
                 assert not traps
             else:
-                if case.role == "new":
+                if case.role in ("new", "baked"):
                     set_trap("2.0.0")
-                expected = _swap(host, name)
+                expected = _swap(host, name, bakes=case.role == "baked")
+                if case.role == "baked" and expected == "2.0.0":
+                    load.wait_for(_BEFORE)
+                    expected = _swap(host, name, back=True)
             load.wait_for(_AFTER)
     if case.how == "stop":
         assert bool(warden.stopped) == case.is_reached
@@ -150,13 +165,21 @@ def _start(host: Host, wanted: dict[str, str | None]) -> bool:
     return False
 
 
-def _swap(host: Host, name: str, on_event: Callable[[SwapEvent], None] | None = None) -> str:
-    """Swap to 2.0.0; return which version must serve now."""
+def _swap(
+    host: Host,
+    name: str,
+    on_event: Callable[[SwapEvent], None] | None = None,
+    *,
+    bakes: bool = False,
+    back: bool = False,
+) -> str:
+    """Swap to 2.0.0, or back to 1.0.0; return which version must serve now."""
+    versions = ("2.0.0", "1.0.0") if back else ("1.0.0", "2.0.0")
     try:
-        host.swap(name, ">=2", on_event=on_event)
+        host.swap(name, versions[1], bake=bakes, on_event=on_event)
     except SwapError:
-        return "1.0.0"
-    return "2.0.0"
+        return versions[0]
+    return versions[1]
 
 
 def _pid(host: Host, name: str) -> int:
@@ -250,3 +273,32 @@ def test_a_caller_is_swapped_while_it_or_what_it_calls_dies_or_stops(
     _assert_runs(host, "teller", expected)
     for name in ("kv", "journal"):
         _assert_runs(host, name, "1.0.0")
+
+
+# -- the host -----------------------------------------------------------------------------------
+
+
+def _deaths_of_the_host() -> list[tuple[str, str]]:
+    """(component, step at which the host dies): all that a swap of each state model has."""
+    found = []
+    for model, (name, _) in _CALLED.items():
+        for bakes in (False, True):
+            steps = [*map(str, plan(model, follows=False, bakes=bakes)), "done"]
+            found += [(name, step) for step in steps if (name, step) not in found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), _deaths_of_the_host() if _FULL else _deaths_of_the_host()[::2]
+)
+def test_a_host_that_is_killed_at_a_step_of_a_swap_leaves_nothing(
+    name: str, step: str, leftovers: Any, new_hosting: Callable[..., Any]
+) -> None:
+    process = new_hosting("<2", name, step)
+    pids = json.loads(process.stdout.readline())
+    assert len(leftovers.processes()) > len(pids)
+    process.stdin.write("swap\n")
+    process.stdin.flush()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    leftovers.check()

@@ -9,7 +9,7 @@ from hookspecs import SAFE_POINT, Context, SafePoint, hookimpl, query
 
 
 class Ticker:
-    """State, schema 1: ``{stream_id: [items so far, value of the last one]}``.
+    """State, schema 1: ``{stream_id: [items so far, value of the last one, whether it rested since]}``.
 
     Whoever asks again for the items of a stream gets those that follow.
     """
@@ -29,23 +29,32 @@ class Ticker:
     def restore(self, state: Any) -> None:
         self.streams = state
 
+    @hookimpl
+    def resume(self, method: str, arguments: list[Any], items_sent: int) -> object:
+        # The state knows how far the stream is.
+        return getattr(self, method)(*arguments)
+
     def ticks(self, stream_id: str, n: int) -> Iterator[list[int] | SafePoint]:
         """Yield the items up to the n-th as ``[position, value]``, positions from 0."""
-        # Looked up for each item: at a safe point the state may have been replaced.
-        while (stream := self.streams.setdefault(stream_id, [0, 0]))[0] < n:
-            position = stream[0]
-            stream[:] = [position + 1, (stream[1] * 31 + position + len(stream_id)) % 1_000_003]
-            yield [position, stream[1]]
-            yield SAFE_POINT
+        # Looked up for each item: at a safe point the state may have been replaced. Where
+        # it was yielded last is part of it, because that is where another worker goes on.
+        while (stream := self.streams.setdefault(stream_id, [0, 0, 0]))[0] < n:
+            position, value, is_rested = stream
+            if not is_rested:
+                stream[2] = 1
+                yield SAFE_POINT
+            else:
+                stream[:] = [position + 1, (value * 31 + position + len(stream_id)) % 1_000_003, 0]
+                yield [position, stream[1]]
 
     @query
     def position(self, stream_id: str) -> int:
         """How many items the stream has had."""
-        return self.streams.get(stream_id, [0, 0])[0]
+        return self.streams.get(stream_id, [0, 0, 0])[0]
 
     @query
     def positions(self) -> dict[str, int]:
-        return {stream_id: position for stream_id, (position, _) in self.streams.items()}
+        return {stream_id: stream[0] for stream_id, stream in self.streams.items()}
 
     @query
     def version(self) -> str:
