@@ -8,7 +8,6 @@ returns cannot be explained without it. Known previous values leave few choices.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -90,13 +89,13 @@ class _Search:
     def __init__(self, accesses: Sequence[Access]) -> None:
         self._accesses = accesses
         self._open: set[int] = set()
-        # The accesses of the same caller that come earlier.
-        self._earlier: dict[int, list[int]] = {}
-        by_caller: dict[str, list[int]] = defaultdict(list)
-        for index in sorted(range(len(accesses)), key=lambda i: accesses[i].number):
-            mine = by_caller[accesses[index].caller]
-            self._earlier[index] = list(mine)
-            mine.append(index)
+        # Of one caller, those that come earlier have less.
+        self._rank = [0] * len(accesses)
+        for rank, index in enumerate(sorted(range(len(accesses)), key=self._number)):
+            self._rank[index] = rank
+
+    def _number(self, index: int) -> int:
+        return self._accesses[index].number
 
     def run(self) -> Access | None:
         # At the same moment, what is invoked comes first: that allows more orders.
@@ -198,7 +197,11 @@ class _Search:
             return None
         # Of the same caller, what is known comes first, and what is not known to have
         # happened has not, and will not any more.
-        overtaken = [i for i in self._earlier[index] if i in self._open and i not in done]
+        overtaken = [
+            i
+            for i in self._open - done
+            if self._accesses[i].caller == access.caller and self._rank[i] < self._rank[index]
+        ]
         if any(self._accesses[i].is_known for i in overtaken):
             return None
         return afterwards, done | {index, *overtaken}
