@@ -43,6 +43,7 @@ class Load:
         tasks: how many closed loops on one event loop.
         pipelines: how many threads that keep 16 calls under way with ``submit()``.
         seed: decides what is asked; when it is asked is up to the machine.
+        pace_s: what each caller waits between two calls, for long runs.
 
     ``history`` is complete once :meth:`stop` has returned.
     """
@@ -56,12 +57,14 @@ class Load:
         tasks: int = 2,
         pipelines: int = 1,
         seed: int = 0,
+        pace_s: float = 0.0,
     ) -> None:
         self.history = History()
         self._host = host
         self._components = tuple(components)
         self._stopping = threading.Event()
         self._seed = seed
+        self._pace_s = pace_s
         self._progress = threading.Condition()
         self._answered = 0
         self._callers = 0
@@ -127,8 +130,12 @@ class Load:
             self._answered += 1
             self._progress.notify_all()
 
+    def _is_to_go_on(self) -> bool:
+        """Whether to make another call, once it is time for it."""
+        return not (self._stopping.wait(self._pace_s) if self._pace_s else self._stopping.is_set())
+
     def _loop(self, diary: Diary, mix: Mix) -> None:
-        while not self._stopping.is_set():
+        while self._is_to_go_on():
             component, method, arguments, key = mix.request(diary.next_number)
             operation = diary.begin(component, method, arguments)
             result, failure = None, None
@@ -168,11 +175,13 @@ class Load:
             except HostError as error:
                 failure = error
             self._note(diary, operation, result, failure)
+            if self._pace_s:
+                await asyncio.sleep(self._pace_s)
 
     def _pipeline(self, diary: Diary, mix: Mix) -> None:
         under_way: deque[tuple[Operation, Any]] = deque()
         while under_way or not self._stopping.is_set():
-            if len(under_way) < _WINDOW and not self._stopping.is_set():
+            if len(under_way) < _WINDOW and self._is_to_go_on():
                 component, method, arguments, key = mix.request(diary.next_number)
                 operation = diary.begin(component, method, arguments)
                 try:
