@@ -282,7 +282,8 @@ def _write(file: _File, state: object, meta: bytes) -> list[int]:
     try:
         fcntl.fcntl(file.fd, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
         for block in pickler.blocks:
-            fds.append(fcntl.fcntl(block.fileno(), fcntl.F_DUPFD_CLOEXEC, 0))
+            fd = os.dup(block.fileno())
+            fds.append(fd)
     except OSError as error:
         for fd in fds:
             os.close(fd)
@@ -296,7 +297,7 @@ def _pickler_class() -> Any:
 
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         """``buffers``: what the stream refers to, in its order; None is the next block."""
 
         def __init__(self, file: Any) -> None:
@@ -413,38 +414,38 @@ class _Search:
             self._seen.add(id(child))
             self._nodes.append(_Node(child, self._visited, kind, key))
 
-    def _children(self, value: object) -> Iterator[tuple[str, object, object]]:
+    def _children(self, value: Any) -> Iterator[tuple[str, object, object]]:
         kind = type(value)
         if kind is list or kind is tuple:
-            for index, child in enumerate(value):  # type: ignore[arg-type]
+            for index, child in enumerate(value):
                 yield "item", index, child
         elif kind is dict:
-            for key, child in value.items():  # type: ignore[attr-defined]
+            for key, child in value.items():
                 yield "key", key, key
                 yield "item", key, child
         elif kind is set or kind is frozenset:
-            for child in value:  # type: ignore[attr-defined]
+            for child in value:
                 yield "element", None, child
         else:
             yield from self._reduced(value)
 
-    def _reduced(self, value: object) -> Iterator[tuple[str, object, object]]:
+    def _reduced(self, value: Any) -> Iterator[tuple[str, object, object]]:
         reduced = self._reduce(value)
         if not isinstance(reduced, tuple):
-            # By name. There is nothing below it, so that it can be tried.
+            # There is nothing below it, so that it can be tried.
             self._pickler.clear_memo()
             self._pickler.dump(value)
             return
-        _, arguments, state, items, pairs, *_ = (*reduced, None, None, None)
+        arguments, state, items, pairs = (*reduced[1:5], None, None, None)[:4]
         for index, child in enumerate(arguments):
-            yield "argument", index, child
+            yield "reduced", f"[1][{index}]", child
         # What has slots gives two dictionaries.
         for part in state if type(state) is tuple and len(state) == 2 else (state,):
             if type(part) is dict:
                 for name, child in part.items():
                     yield "attribute", name, child
             else:
-                yield "argument", 2, part
+                yield "reduced", "[2]", part
         for index, child in enumerate(items or ()):
             yield "item", index, child
         for key, child in pairs or ():
@@ -452,11 +453,13 @@ class _Search:
             yield "item", key, child
 
     def _reduce(self, value: object) -> Any:
-        """As the pickler would, for this object alone."""
+        """As the pickler would, for this object alone; a text if there is nothing below it."""
+        from pickle import PickleBuffer
+
         reduced = self._pickler.reducer_override(value)
         if reduced is not NotImplemented:
             return reduced
-        if isinstance(value, type | types.FunctionType):
+        if isinstance(value, type | types.FunctionType | PickleBuffer):
             return ""
         reducer = self._pickler.dispatch_table.get(type(value))
         return value.__reduce_ex__(5) if reducer is None else reducer(value)
@@ -485,14 +488,24 @@ def _step(node: _Node, parent: object) -> str:
             return f" (its element {_short(node.value)})"
         case "attribute":
             return f".{node.key}"
+    return _attribute(parent, node.value) or f".__reduce_ex__(5){node.key}"
+
+
+def _attribute(parent: object, child: object) -> str:
+    """The step to a child that is an attribute made in C, or an item of such a tuple."""
     for cls in type(parent).__mro__:
-        for name, attribute in vars(cls).items():
-            # Those made in C, which run no code of the component's.
-            if isinstance(
-                attribute, types.MemberDescriptorType | types.GetSetDescriptorType
-            ) and node.value is getattr(parent, name, None):
-                return f".{name}"
-    return f".__reduce_ex__(5)[1][{node.key}]"
+        for name, descriptor in vars(cls).items():
+            # Getting these runs no code of the component's, but may raise all the same.
+            if isinstance(descriptor, types.MemberDescriptorType | types.GetSetDescriptorType):
+                with contextlib.suppress(Exception):
+                    value = getattr(parent, name)
+                    if value is child:
+                        return f".{name}"
+                    if type(value) is tuple:
+                        for index, item in enumerate(value):
+                            if item is child:
+                                return f".{name}[{index}]"
+    return ""
 
 
 def _short(value: object) -> str:
