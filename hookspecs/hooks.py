@@ -33,6 +33,17 @@ class ComponentHooks:
         """
 
     @hookspec(firstresult=True)
+    def resume(self, method: str, arguments: list[object], items_sent: int) -> object:
+        """Return an iterator that goes on with a task that another worker has begun.
+
+        Called with the name of the generator method and what it was called with, after
+        the state was taken over; ``items_sent`` items have gone out. What the task needs
+        beyond that, the state has to hold. Without this hook a ``@query`` generator, or
+        one of a stateless component, is called again and that many items are dropped;
+        other tasks cannot move.
+        """
+
+    @hookspec(firstresult=True)
     def self_test(self) -> None:
         """Raise if the component would not work; called before any traffic."""
 

@@ -55,9 +55,16 @@ class Outbox:
     """
 
     def __init__(
-        self, lane: LaneMemory, segment: Segment, arena: range, peer: Doorbell | None
+        self,
+        lane: LaneMemory,
+        segment: Segment,
+        arena: range,
+        peer: Doorbell | None,
+        kept: Callable[[], set[int]] = set,
     ) -> None:
         self.peer = peer
+        # Blocks of the arena that are in use without being on their way.
+        self._kept = kept
         self.lock = threading.Lock()
         self._lane = lane
         self._segment = segment
@@ -74,7 +81,7 @@ class Outbox:
         }
         self.writer = LaneWriter(self._lane, self.peer)
         self.arena = ArenaWriter(self._segment, self._arena.start, len(self._arena))
-        self.arena.reclaim(on_their_way)
+        self.arena.reclaim(on_their_way | self._kept())
 
     def send(
         self,
@@ -154,6 +161,11 @@ class Outbox:
             self._waiting -= 1
             if not self._waiting:
                 self.writer.set_waiting(False)
+
+    @property
+    def memory(self) -> LaneMemory:
+        """The lane that it writes."""
+        return self._lane
 
     def has_room(self, size: int) -> bool:
         """Whether a body of ``size`` bytes may be sent now."""
@@ -243,8 +255,20 @@ class ChannelEnd:
         self.peer = peer
         self.lanes = lanes
         arena = range(starts[out], starts[out] + arena_bytes)
-        self.outbox = Outbox(lanes[out], segment, arena, peer)
+        self.outbox = Outbox(lanes[out], segment, arena, peer, set if caller else self._task_bodies)
         self.inbox = Inbox(lanes[into], ArenaReader(segment, starts[into], arena_bytes), peer)
+
+    def task_slots(self) -> Iterator[int]:
+        """The first words of the slots of tasks that are under way."""
+        words = self.segment.words
+        end = layout.CH_TASKS + layout.TASK_SLOTS * layout.TASK_WORDS
+        for slot in range(layout.CH_TASKS, end, layout.TASK_WORDS):
+            if words[slot + layout.TASK_CALL]:
+                yield slot
+
+    def _task_bodies(self) -> set[int]:
+        words = self.segment.words
+        return {words[slot + layout.TASK_BODY] for slot in self.task_slots()}
 
     @property
     def closed(self) -> bool:

@@ -157,8 +157,11 @@ class JournalReader:
         """Where the next record will stand."""
         return self._reader.position if self._next is None else self._next[0]
 
-    def has_record(self) -> bool:
-        return self._next is not None or self._reader.has_record()
+    def has_answered(self) -> bool:
+        """Whether there is something new; a command that was read but not answered is not."""
+        if self._next is None:
+            return self._reader.has_record()
+        return bool(self.status(self._next[0]) & layout.STATUS_ANSWERED)
 
     def read(self) -> Record | None:
         """The next record, with a copy of its payload; None if there is none yet."""

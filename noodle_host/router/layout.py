@@ -77,17 +77,28 @@ JOURNAL_HEADER_BYTES: Final = 4096
 
 # A channel: one page of words, two rings, two arenas.
 CHANNEL_MAGIC: Final = 0x314C4E4843444F4E  # b"NODCHNL1"
-CHANNEL_HEADER_BYTES: Final = 4096
+CHANNEL_HEADER_BYTES: Final = 20480
 CH_MAGIC: Final = 0
 CH_LANE_BYTES: Final = 1
 CH_ARENA_BYTES: Final = 2
 CH_CLOSED: Final = 3  #: set by the host: the seat is gone for good
 CH_REQUESTS: Final = 16  #: control words of the lane caller -> seat
 CH_REPLIES: Final = 48  #: control words of the lane seat -> caller
-#: Tasks under way, two words each: call id (0 = free) and items sent. A task's
-#: request is retired when it begins, or one long task would fill the lane.
+#: Tasks under way, twelve words each. A task's request is retired when it begins, or
+#: one long task would fill the lane; its arguments move into the seat's arena.
 CH_TASKS: Final = 64
 TASK_SLOTS: Final = 192
+TASK_WORDS: Final = 12
+TASK_CALL: Final = 0  #: call id, 0 = free
+TASK_ITEMS: Final = 1  #: items sent
+TASK_METHOD: Final = 2  #: method id (32), flags of the request (32)
+TASK_BODY: Final = 3  #: offset of the arguments in the segment
+TASK_BYTES: Final = 4  #: their length
+TASK_DEADLINE: Final = 5
+TASK_GRANTED: Final = 6  #: items that the caller has asked for so far
+TASK_SENDING: Final = 7  #: where the item sent last stands in the reply lane, + 1
+TASK_BEFORE: Final = 8  #: items sent before that one
+TASK_ORDER: Final = 9  #: the order of the step that it came of
 # A lane's control words, a cache line apart, relative to the above.
 LANE_RETIRED: Final = 0  #: written by the consumer: bytes that may be overwritten
 LANE_WAITING: Final = 8  #: written by the producer: 1 = it waits for room

@@ -66,6 +66,7 @@ class SeatKeeper:
         #: How long the last snapshot held up serving.
         self.fork_pause_s = 0.0
         self._means = means
+        self._enthroned = asyncio.Event()
         self._dismissals: set[asyncio.Task[None]] = set()
         self._checkpoint: StateCopy | None = None
         self._checkpointing: asyncio.Task[None] | None = None
@@ -125,15 +126,23 @@ class SeatKeeper:
 
     async def lead(self, worker: WorkerProcess, dead: WorkerProcess | None = None) -> None:
         """Have a worker serve the seat, which nobody does now."""
+        self.introduce_followers(worker)
         worker.lead(dead)
         timeout_s = self._startup_timeout_s(worker.manifest)
         await worker.reach(WorkerState.SERVING, timeout_s, "lead")
         self.enthrone(worker)
 
+    def introduce_followers(self, leader: WorkerProcess) -> None:
+        """Tell who is to lead next whom to wait for before it forgets a command."""
+        for follower in self.followers.values():
+            if follower is not leader and follower.state is WorkerState.STANDBY:
+                leader.send(messages.Follow(follower.number), follower.bell.fds())
+
     def enthrone(self, worker: WorkerProcess) -> None:
         """The worker leads."""
         self.seat.holder = worker
         self.manifest = worker.manifest
+        self._enthroned.set()
         self.followers.pop(worker.number, None)
 
     def _startup_timeout_s(self, manifest: Manifest) -> float:
@@ -156,6 +165,9 @@ class SeatKeeper:
     def forget(self, worker: WorkerProcess) -> None:
         """The worker is dead."""
         self.followers.pop(worker.number, None)
+        for channel in self.seat.channels.values():
+            # It may have died between a reply and the ring that it owed for it.
+            channel.caller_bell.ring()
         self.seat.dismiss(worker)
         self._means.switchboard.forget_caller(worker)
 
@@ -225,7 +237,7 @@ class SeatKeeper:
         try:
             copy = await self.copy_state(worker)
         except StateError as error:
-            _LOG.error("%s: no checkpoint: %s", worker.label, error)
+            _LOG.error("%s: no checkpoint: %s", worker.label, str(error))
         else:
             self.keep_copy(copy)
             worker.send(messages.Checkpointed(copy.order))
@@ -250,9 +262,9 @@ class SeatKeeper:
             worker = self.seat.holder
             assert worker is not None
             began_s = time.monotonic()
-            await worker.gone.wait()
+            await self._until_gone_or_replaced(worker)
             async with self.lock:
-                if self.seat.holder is worker:
+                if self.seat.holder is worker and worker.state is WorkerState.GONE:
                     how = worker.how_it_ended()
                     _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
                     self.forget(worker)
@@ -261,6 +273,18 @@ class SeatKeeper:
                     )
                     await self.succeed(worker)
 
+    async def _until_gone_or_replaced(self, worker: WorkerProcess) -> None:
+        # One that was replaced may live on for long, and follow.
+        self._enthroned.clear()
+        waits = [
+            asyncio.ensure_future(wait) for wait in (worker.gone.wait(), self._enthroned.wait())
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
     async def succeed(self, dead: WorkerProcess) -> None:
         """Have a follower lead, or a new worker; raises CannotStayUpError."""
         while (follower := self._best_follower()) is not None:
@@ -268,7 +292,7 @@ class SeatKeeper:
                 await self.lead(follower, dead)
                 return
             except HostError as error:
-                _LOG.warning("%s could not take over: %s", follower.label, error)
+                _LOG.warning("%s could not take over: %s", follower.label, str(error))
                 await follower.kill()
                 self.forget(follower)
                 dead = follower
@@ -283,7 +307,8 @@ class SeatKeeper:
                 await self.prepare(worker, self._checkpoint)
                 await self.lead(worker, dead)
             except HostError as error:
-                _LOG.warning("%s could not be restarted: %s", self.seat.component, error)
+                # The text: whoever keeps the record would keep the seat with the error.
+                _LOG.warning("%s could not be restarted: %s", self.seat.component, str(error))
                 for member in list(self.seat.members):
                     await member.kill()
                     self.forget(member)

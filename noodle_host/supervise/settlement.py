@@ -27,12 +27,10 @@ def settle_channel(end: ChannelEnd, error: HostError, limit: int) -> bool:
     outbox, inbox = end.outbox, end.inbox
     words = end.segment.words
     body = encode_host_error(error)
-    for word in range(layout.CH_TASKS, layout.CH_TASKS + 2 * layout.TASK_SLOTS, 2):
-        call_id = words[word]
-        if call_id:
-            if outbox.send(layout.ERROR, 0, call_id, 0, 0, 0, body) < 0:
-                return False
-            words[word] = 0
+    for slot in end.task_slots():
+        if outbox.send(layout.ERROR, 0, words[slot], 0, 0, 0, body) < 0:
+            return False
+        words[slot] = 0
     reader = inbox.reader
     while reader.position < limit:
         before = reader.position

@@ -202,6 +202,7 @@ class Swap:
 
     async def _yield(self) -> None:
         old, new = self._old, self._candidate
+        self._keeper.introduce_followers(new)
         if self._bakes and self._keeper.seat.journal is not None:
             new.send(messages.Follow(old.number), old.bell.fds())
         old.kept, old.yielded = "", None

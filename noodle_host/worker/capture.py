@@ -21,7 +21,8 @@ class StateHead(msgspec.Struct, frozen=True, array_like=True):
     """What goes with a state: where in the history of its seat it stands.
 
     ``position`` is where the command after ``order`` will stand in the journal,
-    ``nested`` what :class:`NestedReplies` keeps.
+    ``nested`` what :class:`NestedReplies` keeps, ``tasks`` the commands under way that
+    stream: channel, call id, method id, whether by name, arguments, items sent.
     """
 
     component: str
@@ -30,6 +31,7 @@ class StateHead(msgspec.Struct, frozen=True, array_like=True):
     order: int
     position: int
     nested: Kept
+    tasks: list[tuple[int, int, int, bool, bytes, int]] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -100,17 +100,24 @@ class Replayer:
         self._reader = reader
         self._rest = rest
         self._taken = 0
+        self._is_past = False
         self.problem = ""
 
     def begin(self) -> None:
         """Another command is next."""
         self._taken = 0
+        self._is_past = False
         self.problem = ""
 
     def take(self, what: int, perform: Perform) -> Outcome:
         order = self._moment.order
+        if self._is_past:
+            # What is read from here on is what the rest has written.
+            assert self._rest is not None
+            return self._rest.take(what, perform)
         record = self._reader.read()
         if record is None and self._rest is not None:
+            self._is_past = True
             self._rest.skip(order, self._taken)
             return self._rest.take(what, perform)
         if record is None or record[1] != layout.EFFECT or record[7] != order:

@@ -9,17 +9,18 @@ the leader waits for their replies.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ..router import layout
-from ..router.journal import Journal, JournalReader, JournalWriter, caller_seat_of
+from ..router.journal import Journal, JournalReader, JournalWriter, caller_seat_of, channel_of
 from ..router.lane import Record
 from .effects import Recorder, Replayer
 from .executor import Body, Executor, digest
 from .moment import Moment
 from .nested import NestedReplies
+from .task import NO_ITEM, close, step
 
 #: Commands executed before the worker looks at its orders again.
 _MOST_AT_ONCE: Final = 64
@@ -74,6 +75,8 @@ class Follower:
         self._page = page
         self._compares = compares
         self._replayer = Replayer(moment, self._reader)
+        #: The generators of commands that stream, by channel and call id.
+        self.tasks: dict[tuple[int, int], Iterator[object]] = {}
         self.order = order
         self.divergence: Divergence | None = None
         page[layout.BELL_ORDER] = order
@@ -83,7 +86,7 @@ class Follower:
         return self._reader.writer()
 
     def has_work(self) -> bool:
-        return self._reader.has_record()
+        return self._reader.has_answered()
 
     def turn(self) -> bool:
         """Execute what the leader has answered; True if there was anything.
@@ -128,15 +131,36 @@ class Follower:
         moment.order = record[7]
         moment.deadline_ns = 0
         moment.effects = effects
-        try:
-            kind, body = self._executor.run(
-                record[5], bool(record[2] & layout.BY_NAME), record[11]
-            )
-        finally:
-            moment.effects = None
+        kind, body = self._act(record)
+        moment.effects = None
         if record[2] & layout.NESTED:
             self._nested.keep(caller_seat_of(record[6]), record[4], kind, body)
         return kind, body
+
+    def _act(self, record: Record) -> tuple[int, Body]:
+        kind, call_id, number = record[1], record[4], record[5]
+        by_name = bool(record[2] & layout.BY_NAME)
+        if kind in (layout.CALL, layout.NOTIFY):
+            return self._executor.run(number, by_name, record[11])
+        key = channel_of(record[6]), call_id
+        if kind == layout.STREAM:
+            try:
+                method = self._executor.method(number)
+                items = method.function(*method.decode_arguments(record[11], by_name))
+                assert isinstance(items, Iterator)
+            except BaseException as error:
+                return layout.ERROR, self._executor.error(error)
+            self.tasks[key] = items
+            return NO_ITEM, b""
+        items = self.tasks.get(key, iter(()))
+        if kind == layout.CLOSE:
+            self.tasks.pop(key, None)
+            close(items)
+            return NO_ITEM, b""
+        outcome = step(items, self._executor)
+        if outcome[0] in (layout.END, layout.ERROR):
+            self.tasks.pop(key, None)
+        return outcome
 
     def _executed(self, order: int) -> None:
         self.order = order

@@ -12,10 +12,11 @@ from typing import NoReturn
 
 from ..router import layout
 from ..router.channel import ChannelEnd, Chunks
+from ..router.lane import Record
 
 
 class Inlet:
-    """A channel's seat end, the replies that found no room, and its tasks' slots.
+    """A channel's seat end, and the replies that found no room.
 
     ``caller_seat`` is the seat that the caller holds, 0 if it is the host.
     """
@@ -41,12 +42,17 @@ class Inlet:
         leader must not take this one for answered. Only the first record can have
         been touched.
         """
+        record = self.peek()
+        if record is not None and record[8] & layout.ORDER_MASK > journaled:
+            self.stamp(record[0], layout.WORD_ORDER, 0)
+
+    def peek(self) -> Record | None:
+        """The next request, which stays the next."""
         reader = self.reader
         begin = reader.position
         record = reader.read()
         reader.position = begin
-        if record is not None and record[8] & layout.ORDER_MASK > journaled:
-            self.stamp(record[0], layout.WORD_ORDER, 0)
+        return record
 
     def can_take(self) -> bool:
         """Whether a request may be taken: its reply will have a place."""
@@ -72,7 +78,7 @@ class Inlet:
 
     def cut_off(self, leave: Callable[..., NoReturn]) -> None:
         """In a forked child: have ``leave`` called instead of touching shared memory."""
-        for name in ("can_take", "reply", "take_slot", "count_item", "free_slot"):
+        for name in ("can_take", "reply"):
             setattr(self, name, leave)
 
     @property
@@ -91,23 +97,3 @@ class Inlet:
         for note in notes:
             note()
         return True
-
-    # -- slots of tasks ----------------------------------------------------
-
-    def take_slot(self, call_id: int) -> int:
-        """Note in shared memory that a task is under way; -1 if all are taken."""
-        words = self.end.segment.words
-        for word in range(layout.CH_TASKS, layout.CH_TASKS + 2 * layout.TASK_SLOTS, 2):
-            if not words[word]:
-                words[word + 1] = 0
-                words[word] = call_id
-                return word
-        return -1
-
-    def count_item(self, slot: int) -> None:
-        """Note that the task of a slot has sent one more item."""
-        self.end.segment.words[slot + 1] += 1
-
-    def free_slot(self, slot: int) -> None:
-        """The task of a slot has ended."""
-        self.end.segment.words[slot] = 0

@@ -111,8 +111,8 @@ class Worker:
             self._bell,
             self._seat_bell,
             self._steps,
+            self._log_lost_error,
         )
-        self._tenure.server.on_lost_error = self._log_lost_error  # type: ignore[method-assign]
         tell_in_child(self)
         infos = [
             messages.MethodInfo(m.name, m.is_query, m.is_stream, m.at_most_once)
@@ -206,7 +206,7 @@ class Worker:
                 self._report_health()
             case messages.Stop():
                 self._stopping = True
-                tenure.server.suspend_tasks()
+                tenure.server.tasks.end()
             case _:
                 os.write(2, f"unexpected control message: {message!r}\n".encode())
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from ..errors import ArgumentError, CallError, HostError, PoisonCall, WorkerDied
+from ..errors import HostError, PoisonCall, WorkerDied
 from ..router import codec, layout
 from ..router.corrupt import CorruptError
 from ..router.journal import source
@@ -21,7 +20,7 @@ from .keeper import Keeper
 from .messages import Lead
 from .moment import Moment
 from .nested import NestedReplies
-from .task import Task
+from .tasks import Tasks
 
 
 class Server:
@@ -32,7 +31,13 @@ class Server:
     """
 
     def __init__(
-        self, executor: Executor, moment: Moment, nested: NestedReplies, *, has_state: bool
+        self,
+        executor: Executor,
+        moment: Moment,
+        nested: NestedReplies,
+        tasks: Tasks,
+        *,
+        has_state: bool,
     ) -> None:
         self._executor = executor
         self._methods = executor.methods
@@ -44,19 +49,19 @@ class Server:
         self._inherited = 0
         self._is_blocked = False
         self._dead: Lead | None = None
-        self._tasks: dict[tuple[int, int], Task] = {}
+        self.tasks = tasks
         self.inlets: dict[int, Inlet] = {}
 
     def begin(self, order: int, keeper: Keeper | None) -> None:
         """Lead: ``order`` was the last that was given before."""
         self._moment.order = self._inherited = order
-        self._keeper = keeper
+        self._keeper = self.tasks.keeper = keeper
 
     def end(self) -> None:
         """Lead no more: somebody else reads and writes the lanes from here on."""
         if self._keeper is not None:
             self._keeper.close()
-        self._keeper = None
+        self._keeper = self.tasks.keeper = None
         self.inlets.clear()
 
     @property
@@ -71,11 +76,8 @@ class Server:
 
     def detach(self, channel: int) -> None:
         """The caller is gone: its tasks end, its requests are dropped."""
+        self.tasks.detach(channel)
         inlet = self.inlets.pop(channel, None)
-        for key, task in list(self._tasks.items()):
-            if key[0] == channel:
-                self._close(task)
-                del self._tasks[key]
         if inlet is not None:
             inlet.end.close()
 
@@ -88,7 +90,7 @@ class Server:
         for inlet in self.inlets.values():
             if inlet.reader.has_record() and inlet.can_take():
                 return True
-        return any(task.can_step() for task in self._tasks.values())
+        return self.tasks.can_step()
 
     def watched(self) -> list[LaneReader]:
         """The lanes that requests come in."""
@@ -113,8 +115,8 @@ class Server:
             except (CorruptLaneError, CorruptError) as error:
                 worked = True
                 self._distrust(inlet, error)
-        if self._tasks:
-            worked = self._step_tasks() or worked
+        if self.tasks:
+            worked = self.tasks.step() or worked
         return worked
 
     def _distrust(self, inlet: Inlet, error: Exception) -> None:
@@ -129,7 +131,7 @@ class Server:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way and nothing waits, not even unsent replies."""
-        return not self._tasks and not self.has_work() and not self.unread_callers
+        return not self.tasks and not self.has_work() and not self.unread_callers
 
     @property
     def unread_callers(self) -> list[str]:
@@ -146,16 +148,15 @@ class Server:
             self._call(inlet, record)
             return
         if kind == layout.STREAM:
-            self._begin_task(inlet, record)
+            if not self._begin_task(inlet, record):
+                reader.position = record[0]
+                self._is_blocked = True
+                return
         elif kind == layout.CREDIT:
-            task = self._tasks.get((inlet.channel, record[4]))
-            if task is not None:
-                # The method word.
-                task.grant(record[5])
+            # The method word.
+            self.tasks.grant(inlet.channel, record[4], record[5])
         elif kind == layout.CANCEL:
-            task = self._tasks.pop((inlet.channel, record[4]), None)
-            if task is not None:
-                self._close(task)
+            self.tasks.cancel(inlet.channel, record[4])
         elif kind == layout.NOTIFY:
             self._call(inlet, record)
             return
@@ -357,6 +358,15 @@ class Server:
         # The lease frees the slab when the last view of it is dropped.
         return inlet.end.inbox.arena.lease(*slab)
 
+    def _begin_task(self, inlet: Inlet, record: Record) -> bool:
+        stamped = record[8] & layout.ORDER_MASK
+        if self._is_void(record) or 0 < stamped <= self._inherited:
+            if not stamped:
+                self._drop_payload(inlet, record)
+            return True
+        lease = self._payload(inlet, record)
+        return self.tasks.begin(inlet, record, lease if type(lease) is bytes else bytes(lease))
+
     @staticmethod
     def _is_void(record: Record) -> bool:
         """Taken back by its caller, or too late to be of use."""
@@ -369,97 +379,6 @@ class Server:
         slab = inlet.end.inbox.slab(record)
         if slab is not None:
             inlet.end.inbox.arena.free(slab[0])
-
-    # -- tasks -------------------------------------------------------------
-
-    def _begin_task(self, inlet: Inlet, record: Record) -> None:
-        call_id = record[4]
-        if self._is_void(record):
-            self._drop_payload(inlet, record)
-            return
-        slot = inlet.take_slot(call_id)
-        try:
-            method = self._executor.method(record[5])
-            arguments = method.decode_arguments(
-                self._payload(inlet, record), bool(record[2] & layout.BY_NAME)
-            )
-            if not method.is_stream:
-                raise ArgumentError(
-                    f"{method.name}() does not stream", hint="use call() instead of stream()"
-                )
-            if slot < 0:
-                # Letting it wait would let the credits behind it wait, and so all
-                # the others, for ever.
-                raise CallError(
-                    f"{layout.TASK_SLOTS} streams are open from one caller to one worker",
-                    component=self._executor.component,
-                    version=self._executor.version,
-                    hint="end or close some before opening more, or start more replicas",
-                )
-            self._moment.deadline_ns = record[7]
-            items = method.function(*arguments)
-            assert isinstance(items, Iterator)
-        except BaseException as error:
-            if slot >= 0:
-                inlet.free_slot(slot)
-            inlet.reply(layout.ERROR, call_id, self._executor.error(error))
-            return
-        self._tasks[inlet.channel, call_id] = Task(inlet, call_id, slot, items, record[7])
-
-    def _step_tasks(self) -> bool:
-        worked = False
-        effects, self._moment.effects = self._moment.effects, None
-        for key, task in tuple(self._tasks.items()):
-            if task.expired:
-                self._close(task)
-            elif task.can_step():
-                worked = True
-                self._moment.deadline_ns = task.deadline_ns
-                try:
-                    task.step()
-                except BaseException as error:
-                    self._fail(task, error)
-            if task.ended:
-                self._tasks.pop(key, None)
-        self._moment.effects = effects
-        return worked
-
-    def _fail(self, task: Task, error: BaseException) -> None:
-        body = self._executor.error(error)
-        try:
-            task.fail(body)
-        except BaseException as second:
-            self.on_lost_error(second)
-
-    def _close(self, task: Task) -> None:
-        # It may call others to clean up, whatever the deadline of the last call was.
-        self._moment.deadline_ns = 0
-        try:
-            task.close()
-        except BaseException as error:
-            self.on_lost_error(error)
-
-    def inherit_tasks(self, inlet: Inlet) -> None:
-        """Take up the tasks that an earlier holder has left."""
-        words = inlet.end.segment.words
-        for word in range(layout.CH_TASKS, layout.CH_TASKS + 2 * layout.TASK_SLOTS, 2):
-            if words[word]:
-                dead = self._dead or Lead()
-                error = WorkerDied(
-                    f"the worker died before it answered: {dead.how}",
-                    component=self._executor.component,
-                    version=dead.version,
-                    worker=dead.pid,
-                )
-                inlet.reply(layout.ERROR, words[word], codec.encode_host_error(error))
-                words[word] = 0
-
-    def suspend_tasks(self) -> None:
-        """Close all tasks' generators; whoever holds the seat next tells their callers."""
-        tasks, self._tasks = self._tasks, {}
-        for task in tasks.values():
-            task.keep_slot()
-            self._close(task)
 
     # -- a fork ------------------------------------------------------------
 

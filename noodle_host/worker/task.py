@@ -8,27 +8,43 @@ from collections.abc import Iterator
 from hookspecs import SAFE_POINT
 
 from ..router import layout
-from ..router.stream import WINDOW_ITEMS
-from .executor import Executor
+from .executor import Body, Executor
 from .inlet import Inlet
+from .task_slot import TaskSlot
+
+#: The outcome of a step that yields a safe point.
+NO_ITEM = 0
 
 
 class Task:
-    """One running stream. It is stepped only when its item could be sent."""
+    """One running stream. It is stepped only when its item could be sent.
+
+    ``is_command`` tells that its steps may change the state; ``dropping`` counts the
+    items that went out before this worker had the task.
+    """
 
     def __init__(
-        self, inlet: Inlet, call_id: int, slot: int, items: Iterator[object], deadline_ns: int
+        self,
+        inlet: Inlet,
+        slot: TaskSlot,
+        items: Iterator[object],
+        *,
+        is_command: bool,
+        dropping: int = 0,
     ) -> None:
         self.inlet = inlet
-        self.call_id = call_id
-        self.deadline_ns = deadline_ns
+        self.slot = slot
+        self.items = items
+        self.is_command = is_command
+        self.call_id = slot.call_id
+        self.deadline_ns = slot.deadline_ns
         self.ended = False
-        self._slot = slot
-        self._items = items
-        self._credit = WINDOW_ITEMS
+        self._dropping = dropping
+        self._credit = slot.credit
 
     def grant(self, items: int) -> None:
         """The consumer has made room for more items."""
+        self.slot.grant(items)
         self._credit += items
 
     def can_step(self) -> bool:
@@ -39,39 +55,60 @@ class Task:
     def expired(self) -> bool:
         return bool(self.deadline_ns) and time.monotonic_ns() >= self.deadline_ns
 
-    def step(self) -> None:
-        """Run to the next yield and send what came; raises what the task raised."""
-        try:
-            item = next(self._items)
-        except StopIteration:
-            self._end()
-            self.inlet.reply(layout.END, self.call_id, b"")
+    def send(self, kind: int, body: Body, order: int) -> None:
+        """Tell the caller what came of a step: an item, the end or an error."""
+        if kind == NO_ITEM:
             return
-        if item is not SAFE_POINT:
-            body = Executor.encode(item)
-            self._credit -= 1
-            self.inlet.reply(layout.ITEM, self.call_id, body)
-            self.inlet.count_item(self._slot)
-
-    def fail(self, body: bytes) -> None:
-        """End with an error for the caller."""
-        self.close()
-        self.inlet.reply(layout.ERROR, self.call_id, body)
-
-    def close(self) -> None:
-        """End without a word: the caller has gone, or has taken it back."""
-        if self.ended:
+        if kind != layout.ITEM:
+            # In this order: a slot that is still taken makes a successor send it again.
+            self.inlet.reply(kind, self.call_id, body)
+            self.end()
             return
-        self._end()
-        close = getattr(self._items, "close", None)
-        if close is not None:
-            close()
+        if self._dropping:
+            self._dropping -= 1
+            return
+        self._credit -= 1
+        self.slot.begin_item(order)
+        self.inlet.reply(kind, self.call_id, body)
+        self.slot.count_item()
 
-    def keep_slot(self) -> None:
-        """Leave the note in shared memory when it ends: its caller is not told here."""
-        self._slot = -1
+    def end(self) -> None:
+        """Give the slot back."""
+        if not self.ended:
+            self.ended = True
+            self.slot.free()
 
-    def _end(self) -> None:
-        self.ended = True
-        if self._slot >= 0:
-            self.inlet.free_slot(self._slot)
+
+def step(items: Iterator[object], executor: Executor) -> tuple[int, Body]:
+    """Run to the next yield; return what is to be sent. Never raises."""
+    try:
+        item = next(items)
+        if item is SAFE_POINT:
+            return NO_ITEM, b""
+        return layout.ITEM, executor.encode(item)
+    except StopIteration:
+        return layout.END, b""
+    except BaseException as error:
+        close(items)
+        return layout.ERROR, executor.error(error)
+
+
+def close(items: Iterator[object]) -> BaseException | None:
+    """Close a generator before its end; return what it raised."""
+    shut = getattr(items, "close", None)
+    try:
+        if shut is not None:
+            shut()
+    except BaseException as error:
+        return error
+    return None
+
+
+def send_unsent(inlet: Inlet, call_id: int, kind: int, body: Body, order: int) -> None:
+    """Send what came of a step that a dead leader may have sent."""
+    for first in inlet.end.task_slots():
+        slot = TaskSlot(inlet.end, first)
+        if slot.call_id == call_id and not (
+            kind == layout.ITEM and slot.settle_item(order)
+        ):
+            Task(inlet, slot, iter(()), is_command=True).send(kind, body, order)

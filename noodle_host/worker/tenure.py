@@ -7,6 +7,7 @@ between two records.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ from ..router.segment import Segment
 from . import capture, messages, snapshot
 from .context import WorkerContext
 from .control import Control
-from .effects import Effects, Numbered, Recorder
+from .effects import Numbered, Recorder
 from .executor import Body, Executor
 from .follower import Follower, LostTrackError
 from .inlet import Inlet
@@ -35,6 +36,8 @@ from .moment import Moment
 from .nested import NestedReplies
 from .server import Server
 from .steps import Step, Steps
+from .task import send_unsent
+from .tasks import Tasks
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Tenure:
         bell: Doorbell,
         seat_bell: Doorbell,
         steps: Steps,
+        on_lost_error: Callable[[BaseException], None],
     ) -> None:
         manifest = component.manifest
         self._component = component
@@ -74,7 +78,18 @@ class Tenure:
         self._executor = Executor(manifest.name, manifest.version, component.methods)
         self._nested = NestedReplies()
         has_state = manifest.state.model != "stateless"
-        self.server = Server(self._executor, moment, self._nested, has_state=has_state)
+        resume = component.hooks.resume if "resume" in component.hook_names else None
+        self._tasks = Tasks(
+            self._executor,
+            moment,
+            None if resume is None else functools.partial(_resume, resume),
+            on_lost_error,
+            has_state=has_state,
+        )
+        self.server = Server(
+            self._executor, moment, self._nested, self._tasks, has_state=has_state
+        )
+        self.server.on_lost_error = on_lost_error  # type: ignore[method-assign]
         self.server.on_corrupt = self.report_corrupt  # type: ignore[method-assign]
         self._numbered = Numbered(moment)
         self._channels: dict[int, _Channel] = {}
@@ -179,6 +194,8 @@ class Tenure:
             self._follow_from(
                 0 if head is None else head.order, None if head is None else head.position
             )
+            if head is not None:
+                self._resume_followed(head)
             self._steps.reach(Step.FOLLOWING)
         elif head is not None:
             self._moment.order = head.order
@@ -226,6 +243,19 @@ class Tenure:
         self._nested.load(head.nested)
         return head
 
+    def _resume_followed(self, head: capture.StateHead) -> None:
+        """Follow the tasks too that were under way when the state was written."""
+        assert self._follower is not None
+        for channel, call_id, number, by_name, body, items_sent in head.tasks:
+            method = self._executor.method(number)
+            try:
+                items = self._tasks.resumed(method, body, by_name, items_sent)
+            except Exception as error:
+                raise self._state_error(
+                    f"the task {method.name}() cannot go on: {error}"
+                ) from error
+            self._follower.tasks[channel, call_id] = items
+
     def _state_error(self, what: str) -> StateError:
         return StateError(
             what,
@@ -272,10 +302,14 @@ class Tenure:
             recorder = Recorder(self._moment, keeper.writer)
             follower.finish(recorder, self._verdict, self._answer)
             order = follower.order
+            self._tasks.inherited = follower.tasks
             self._follower = None
             self._moment.effects = recorder
         self._seat_page[layout.BELL_ORDER] = order
         self.server.begin(order, self._keeper)
+        for inlet in self.server.inlets.values():
+            self._tasks.take_up(inlet)
+        self._tasks.inherited = {}
         self.leads = True
         self._steps.reach(Step.LEADING)
         self._control.send(messages.Leading(order, time.monotonic_ns()))
@@ -293,7 +327,6 @@ class Tenure:
             self.report_corrupt(number, str(error))
         else:
             self.server.attach(inlet)
-            self.server.inherit_tasks(inlet)
 
     def _make_keeper(self, follower: Follower) -> Keeper:
         control = self._control
@@ -312,6 +345,8 @@ class Tenure:
 
     def _answer(self, record: Record, kind: int, body: Body, note: Callable[[], None]) -> None:
         inlet = self.server.inlets.get(channel_of(record[6]))
+        if record[1] == layout.STEP and inlet is not None:
+            send_unsent(inlet, record[4], kind, body, record[7])
         if record[1] != layout.CALL or inlet is None or inlet.reply(kind, record[4], body):
             note()
         else:
@@ -333,7 +368,7 @@ class Tenure:
         self.leads = False
         last = self.server.order
         head = self._head(order.schema)
-        self.server.suspend_tasks()
+        tasks = self._tasks.suspend()
         self.server.end()
         self._seat_page[layout.BELL_ORDER] = last
         if self._keeper is not None:
@@ -342,6 +377,8 @@ class Tenure:
             self._keeper = None
             self._page[layout.BELL_DROPPED] = 0
             self._follow_from(last, position)
+            assert self._follower is not None
+            self._follower.tasks = tasks
         at_ns = time.monotonic_ns()
         self._steps.reach(Step.YIELDED)
         if successor is not None:
@@ -425,6 +462,7 @@ class Tenure:
             self._moment.order,
             0 if self._keeper is None else self._keeper.writer.tail,
             self._nested.dump(),
+            self._tasks.kept(),
         )
 
     def _reap(self) -> None:
@@ -456,6 +494,12 @@ class Tenure:
         """The host has the state after ``order``."""
         if self._keeper is not None:
             self._keeper.checkpointed(order)
+
+
+def _resume(
+    hook: Callable[..., object], method: str, arguments: list[object], items_sent: int
+) -> object:
+    return hook(method=method, arguments=arguments, items_sent=items_sent)
 
 
 def _is_done(record: Record, journaled: int) -> bool:
