@@ -238,9 +238,9 @@ def _why_unreadable(error: Exception) -> str:
 def _write(file: _File, state: object, meta: bytes) -> list[int]:
     """Fill the file, seal it, and return descriptors of the shared blocks."""
     file.write(bytes(_HEADER.size) + meta)
-    pickler = _pickler_class()(file)
+    aside = _Aside()
     try:
-        pickler.dump(state)
+        _pickler_class()(file, aside).dump(state)
     except SnapshotError:
         raise
     except MemoryError as error:
@@ -250,9 +250,9 @@ def _write(file: _File, state: object, meta: bytes) -> list[int]:
     stream_bytes = file.position - _HEADER.size - len(meta)
 
     table_offset = file.position
-    position = table_offset + len(pickler.buffers) * _ENTRY.size
-    raws = [None if b is None else b.raw() for b in pickler.buffers]
-    blocks = iter(pickler.blocks)
+    position = table_offset + len(aside.buffers) * _ENTRY.size
+    raws = [None if b is None else b.raw() for b in aside.buffers]
+    blocks = iter(aside.blocks)
     entries = []
     for raw in raws:
         if raw is None:
@@ -274,14 +274,14 @@ def _write(file: _File, state: object, meta: bytes) -> list[int]:
         stream_bytes,
         table_offset,
         len(raws),
-        len(pickler.blocks),
+        len(aside.blocks),
     )
     file.seek(0)
     file.write(_HEADER.pack(*head))
     fds: list[int] = []
     try:
         fcntl.fcntl(file.fd, fcntl.F_ADD_SEALS, _SEALS | fcntl.F_SEAL_SEAL)
-        for block in pickler.blocks:
+        for block in aside.blocks:
             fd = os.dup(block.fileno())
             fds.append(fd)
     except OSError as error:
@@ -291,45 +291,53 @@ def _write(file: _File, state: object, meta: bytes) -> list[int]:
     return fds
 
 
+class _Aside:
+    """What a state has that is not written into its stream.
+
+    ``buffers`` are in the order of the stream; None is the next one of ``blocks``.
+    It knows nothing of the pickler: a cycle would keep the whole state alive.
+    """
+
+    def __init__(self) -> None:
+        self.buffers: list[PickleBuffer | None] = []
+        self.blocks: list[SharedBytes] = []
+        self._of_block: PickleBuffer | None = None
+
+    def reduce_block(self, block: SharedBytes) -> tuple[Any, ...]:
+        from pickle import PickleBuffer
+
+        self._of_block = PickleBuffer(block)
+        self.blocks.append(block)
+        if len(self.blocks) > MAX_BLOCKS:
+            raise SnapshotError(
+                f"it has more than {MAX_BLOCKS} blocks of shared memory (SharedArray, "
+                "SharedBytes); keep it in fewer, larger ones, and use views of them"
+            )
+        return _block, (self._of_block,)
+
+    def take(self, buffer: PickleBuffer) -> bool:
+        """Whether a buffer is written into the stream."""
+        if buffer is self._of_block:
+            self.buffers.append(None)
+            return False
+        if buffer.raw().nbytes < _OUT_OF_BAND_BYTES:
+            return True
+        self.buffers.append(buffer)
+        return False
+
+
 @functools.cache
 def _pickler_class() -> Any:
-    from pickle import PickleBuffer
-
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        """``buffers``: what the stream refers to, in its order; None is the next block."""
-
-        def __init__(self, file: Any) -> None:
-            self.buffers: list[PickleBuffer | None] = []
-            self.blocks: list[SharedBytes] = []
-            self._of_block: PickleBuffer | None = None
+        def __init__(self, file: Any, aside: _Aside) -> None:
             # A dict, because the pickler looks into it for every object.
             self.dispatch_table = {
                 **cloudpickle.Pickler.dispatch_table,
-                SharedBytes: self._reduce_block,
+                SharedBytes: aside.reduce_block,
             }
-            super().__init__(file, protocol=5, buffer_callback=self._take)
-
-        def _reduce_block(self, block: SharedBytes) -> tuple[Any, ...]:
-            self._of_block = PickleBuffer(block)
-            self.blocks.append(block)
-            if len(self.blocks) > MAX_BLOCKS:
-                raise SnapshotError(
-                    f"it has more than {MAX_BLOCKS} blocks of shared memory (SharedArray, "
-                    "SharedBytes); keep it in fewer, larger ones, and use views of them"
-                )
-            return _block, (self._of_block,)
-
-        def _take(self, buffer: PickleBuffer) -> bool:
-            """Whether a buffer is written into the stream."""
-            if buffer is self._of_block:
-                self.buffers.append(None)
-                return False
-            if buffer.raw().nbytes < _OUT_OF_BAND_BYTES:
-                return True
-            self.buffers.append(buffer)
-            return False
+            super().__init__(file, protocol=5, buffer_callback=aside.take)
 
     return Pickler
 
@@ -371,7 +379,7 @@ class _Search:
     def __init__(self, state: object) -> None:
         self._nodes = [_Node(state, 0, "state", None)]
         self._seen = {id(state)}
-        self._pickler = _pickler_class()(io.BytesIO())
+        self._pickler = _pickler_class()(io.BytesIO(), _Aside())
         self._visited = 0
         self._deadline = time.monotonic() + _SEARCH_S
 
