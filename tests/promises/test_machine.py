@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,13 +17,13 @@ from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
     invariant,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
 
 from harness import register
 from noodle_host import Host, SwapError
+from noodle_host.model import ComponentInfo
 from noodle_host.supervise.seat_keeper import SeatKeeper
 from noodle_host.supervise.swap import SwapEvent, SwapStep
 
@@ -192,7 +193,6 @@ class Machine(RuleBasedStateMachine):
         self.call("add", "a", 1, "call")
         timer.join()
 
-    @precondition(lambda self: any(self.followers(name) for name in self.versions))
     @rule(number=_SIGNALS)
     def hit_followers(self, number: signal.Signals) -> None:
         timers = []
@@ -231,9 +231,16 @@ class Machine(RuleBasedStateMachine):
     def learn_version(self, name: str) -> None:
         """A version that follows may have taken over; what is told of it must be true."""
         serving = self.host.call(name, "version", timeout=_LONG_S)
-        (info,) = (info for info in self.host.components() if info.name == name)
-        assert (info.version, info.state) == (serving, "running")
+        # It answers before the host has heard that it leads.
+        deadline = time.monotonic() + _LONG_S
+        while (info := self.info(name)).state != "running":
+            assert time.monotonic() < deadline, info
+        assert info.version == serving
         self.versions[name] = serving
+
+    def info(self, name: str) -> ComponentInfo:
+        (info,) = (info for info in self.host.components() if info.name == name)
+        return info
 
     # -- always ----------------------------------------------------------------
 
