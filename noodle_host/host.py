@@ -201,6 +201,28 @@ class Host:
         )
         return SwapReport.of(name, await asyncio.wrap_future(self._supervisor.submit(work)))
 
+    def add_follower(
+        self, name: str, version: str | None = None, *, compare: bool = True
+    ) -> None:
+        """Have another worker follow a replicated component; return when it has caught up.
+
+        It executes what the leader has executed. One of the running version stands by:
+        it leads at once if the leader dies. One of another version is a shadow: nobody
+        gets its replies, but swapping to it copies no state.
+
+        Args:
+            version: a version or a PEP 440 range; None is the one that is running.
+            compare: drop it, and say so in the log, when its replies differ from the
+                leader's.
+        """
+        self._check_open()
+        self._supervisor.run(self._supervisor.add_follower(name, version, compares=compare))
+
+    def remove_followers(self, name: str, version: str | None = None) -> int:
+        """End the workers that follow a component, of one version or all; return how many."""
+        self._check_open()
+        return self._supervisor.run(self._supervisor.remove_followers(name, version))
+
     def components(self) -> list[ComponentInfo]:
         """What was started, in that order, as it is now."""
         self._check_open()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 
@@ -27,14 +28,33 @@ class WorkerInfo:
     started_at_s: float
 
 
+class Role(StrEnum):
+    """What a worker follows the leader of its seat for."""
+
+    CANDIDATE = "candidate"  #: it is being swapped in
+    SHADOW = "shadow"  #: its replies are compared, and nobody gets them
+    STANDBY = "standby"  #: it leads if the leader dies
+    BAKE = "bake"  #: it led before; as standby, and for swapping back
+
+
+@dataclass(frozen=True)
+class FollowerInfo:
+    """A worker that follows. ``lag`` counts commands it has yet to execute, roughly."""
+
+    worker: WorkerInfo
+    role: Role
+    lag: int
+
+
 @dataclass(frozen=True)
 class SeatInfo:
-    """A seat, its share of the calls in basis points, and who holds it."""
+    """A seat, its share of the calls in basis points, who holds it, and who follows."""
 
     seat: int
     weight: int
     worker: WorkerInfo | None
     restarts: int
+    followers: tuple[FollowerInfo, ...] = ()
 
 
 @dataclass(frozen=True)

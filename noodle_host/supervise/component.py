@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..errors import HostError
-from ..model import ComponentInfo, MethodInfo, SeatInfo, WorkerInfo
+from ..model import ComponentInfo, MethodInfo, SeatInfo
 from ..registry.manifest import Manifest
 from .lifecycle import WorkerState
 from .seat_keeper import SeatKeeper
@@ -76,18 +76,21 @@ class Component:
             holder = record.seat.holder or (members[0] if members else None)
             worker = None
             if holder is not None and holder.state is not WorkerState.GONE:
-                worker = WorkerInfo(
-                    holder.pid,
-                    holder.manifest.version,
-                    str(holder.state),
-                    holder.started_at_s,
-                )
+                worker = holder.info()
                 methods = methods or tuple(
                     MethodInfo(m.name, m.is_query, m.is_stream, m.at_most_once)
                     for m in holder.methods
                 )
             number = record.seat.number
-            seats.append(SeatInfo(number, self.weights.get(number, 0), worker, record.restarts))
+            seats.append(
+                SeatInfo(
+                    number,
+                    self.weights.get(number, 0),
+                    worker,
+                    record.restarts,
+                    record.follower_infos(),
+                )
+            )
         manifest = self.manifest
         return ComponentInfo(
             name=manifest.name,

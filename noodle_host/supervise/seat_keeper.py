@@ -7,12 +7,13 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ..config import HostConfig
 from ..errors import HostError, StartError, StateError
+from ..model import FollowerInfo, Role
 from ..registry.manifest import Manifest
 from ..router.journal import Journal
 from ..router.life import DeathWatch
@@ -67,7 +68,8 @@ class SeatKeeper:
         self.fork_pause_s = 0.0
         self._means = means
         self._enthroned = asyncio.Event()
-        self._dismissals: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_ending = False
         self._checkpoint: StateCopy | None = None
         self._checkpointing: asyncio.Task[None] | None = None
         if manifest.state.model == "replicated":
@@ -224,9 +226,8 @@ class SeatKeeper:
     def _drop(self, follower: WorkerProcess, why: str) -> None:
         _LOG.error("%s follows no more: %s", follower.label, why)
         follower.dropped = why
-        task = asyncio.get_running_loop().create_task(self.dismiss(follower))
-        self._dismissals.add(task)
-        task.add_done_callback(self._dismissals.discard)
+        follower.tell()
+        self._later(self.dismiss(follower))
 
     def want_checkpoint(self, worker: WorkerProcess) -> None:
         """The leader's journal fills up."""
@@ -290,6 +291,8 @@ class SeatKeeper:
         while (follower := self._best_follower()) is not None:
             try:
                 await self.lead(follower, dead)
+                if follower.role is Role.STANDBY:
+                    self._later(self._add_standby())
                 return
             except HostError as error:
                 _LOG.warning("%s could not take over: %s", follower.label, str(error))
@@ -317,6 +320,118 @@ class SeatKeeper:
                 self.restarts += 1
                 return
 
+    # -- who follows -----------------------------------------------------------
+
+    async def add_follower(self, manifest: Manifest, role: Role, *, compares: bool) -> None:
+        """Start a worker that follows the leader; return when it has caught up.
+
+        Raises:
+            HostError: it does not, and why. The leader is not touched by it.
+        """
+        async with self.lock:
+            leader = self.seat.holder
+            if leader is None or not self.is_serving:
+                raise StateError(
+                    "nobody leads that could be followed",
+                    component=manifest.name,
+                    version=manifest.version,
+                    phase="follow",
+                    hint="try again when it is running",
+                )
+            worker = await self.load(manifest)
+            worker.role = role
+            try:
+                await self.prepare(worker, follows=False)
+                self.followers[worker.number] = worker
+                self.keep_copy(await self.copy_state(leader, worker))
+                await self.prepare(worker, self._checkpoint, compares=compares)
+                async with asyncio.timeout(self._means.config.swap_timeout_s):
+                    await worker.until(
+                        lambda: worker.has_caught_up
+                        or worker.dropped
+                        or worker.state is WorkerState.GONE
+                    )
+                self._check_follows(worker)
+            except BaseException:
+                await asyncio.shield(self._end_follower(worker))
+                raise
+        self._watch(worker)
+
+    async def _add_standby(self) -> None:
+        """Start one in the place of one that led, died, or is of another version."""
+        try:
+            await self.add_follower(self.manifest, Role.STANDBY, compares=True)
+        except HostError as error:
+            _LOG.error("%s has no standby: %s", self.seat.component, str(error))
+
+    def adopt(self, worker: WorkerProcess, role: Role) -> None:
+        """A worker that has led follows from now on."""
+        worker.role = role
+        self.followers[worker.number] = worker
+        self._watch(worker)
+
+    def renew_standbys(self) -> None:
+        """Another version leads: let those who stand by be of that version."""
+        for follower in list(self.followers.values()):
+            if follower.role is Role.STANDBY and follower.manifest != self.manifest:
+                self._later(self._renew(follower))
+
+    async def _renew(self, follower: WorkerProcess) -> None:
+        follower.role = Role.SHADOW
+        await self._add_standby()
+        await self.dismiss(follower)
+
+    @staticmethod
+    def _check_follows(worker: WorkerProcess) -> None:
+        if worker.state is WorkerState.GONE or worker.dropped:
+            why = worker.dropped or f"it died: {worker.how_it_ended()}"
+            raise worker.failure or StateError(
+                f"it does not follow: {why}",
+                component=worker.manifest.name,
+                version=worker.manifest.version,
+                worker=worker.pid,
+                phase="follow",
+            )
+
+    async def _end_follower(self, worker: WorkerProcess) -> None:
+        await worker.kill()
+        self.forget(worker)
+        if self.seat.holder is not None:
+            self.seat.holder.send(messages.Unfollow(worker.number))
+
+    def _watch(self, worker: WorkerProcess) -> None:
+        """Clear up after a follower that dies, and start another standby for one."""
+
+        async def watch() -> None:
+            await worker.gone.wait()
+            if worker.number not in self.followers or self._is_ending:
+                return
+            _LOG.warning("%s (worker %s), %s, died: %s", worker.label, worker.pid, worker.role,
+                         worker.how_it_ended())
+            await self._end_follower(worker)
+            if worker.role is Role.STANDBY and not worker.dropped:
+                await self._add_standby()
+
+        self._later(watch())
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def follower_infos(self) -> tuple[FollowerInfo, ...]:
+        """A picture of now."""
+        leader = self.seat.holder
+        return tuple(
+            FollowerInfo(
+                worker.info(),
+                worker.role,
+                0 if leader is None else max(0, leader.order - worker.order),
+            )
+            for worker in self.followers.values()
+            if worker.state is not WorkerState.GONE
+        )
+
     def follower_of(self, version: str) -> WorkerProcess | None:
         """A worker of that version that follows already."""
         for follower in self.followers.values():
@@ -325,14 +440,21 @@ class SeatKeeper:
         return None
 
     def _best_follower(self) -> WorkerProcess | None:
-        """Who may lead at once: it follows, and speaks for the version that is served."""
-        for follower in self.followers.values():
-            if follower.state is WorkerState.STANDBY:
-                return follower
-        return None
+        """Who leads if the leader dies; a version that was never served does not."""
+        able = [
+            follower
+            for follower in self.followers.values()
+            if follower.state is WorkerState.STANDBY
+            and follower.role in (Role.STANDBY, Role.BAKE)
+            and not follower.dropped
+        ]
+        return min(able, key=lambda follower: follower.role is Role.BAKE, default=None)
 
     async def end(self, *, in_order: bool) -> None:
         """End all workers of the seat, the leader in order if it can."""
+        self._is_ending = True
+        for task in list(self._tasks):
+            task.cancel()
         if self.task is not None:
             self.task.cancel()
             await asyncio.wait([self.task])

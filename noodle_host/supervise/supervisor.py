@@ -26,7 +26,7 @@ from ..errors import (
     StartError,
     SwapError,
 )
-from ..model import ComponentInfo
+from ..model import ComponentInfo, Role
 from ..registry.manifest import Manifest
 from ..registry.registry import RuntimeComponentRegistry
 from ..router.bell import Doorbell
@@ -39,7 +39,7 @@ from .fork_server import Spawner
 from .loop_thread import LoopThread
 from .seat_keeper import CannotStayUpError, Means, SeatKeeper
 from .swap import Cut, SwapEvent
-from .swapping import check_swap, find_component, swap_component
+from .swapping import check_follower, check_swap, find_component, swap_component
 from .switchboard import Switchboard
 from .worker_process import WorkerProcess
 
@@ -361,6 +361,32 @@ class Supervisor:
         finally:
             self._swapping.discard(name)
             self._on_seat_closed(name)
+
+    async def add_follower(self, name: str, version: str | None, *, compares: bool) -> None:
+        """Have another worker follow a component's leader."""
+        component = find_component(self._components, name)
+        async with self._lock(name):
+            manifest = component.manifest
+            if version is not None:
+                manifest = self._registry.manifest(name, version)
+            role = Role.STANDBY if manifest == component.manifest else Role.SHADOW
+            check_follower(component.manifest, manifest)
+            for keeper in component.seats.values():
+                await keeper.add_follower(manifest, role, compares=compares)
+
+    async def remove_followers(self, name: str, version: str | None) -> int:
+        """End those that follow, of one version or of all; return how many."""
+        component = find_component(self._components, name)
+        async with self._lock(name):
+            wanted = None if version is None else self._registry.manifest(name, version).version
+            ended = 0
+            for keeper in component.seats.values():
+                async with keeper.lock:
+                    for follower in list(keeper.followers.values()):
+                        if wanted in (None, follower.manifest.version):
+                            await keeper.dismiss(follower)
+                            ended += 1
+            return ended
 
     # -- stopping ----------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..errors import HostError, SwapError
+from ..model import Role
 from ..registry.manifest import Manifest
 from ..worker import messages
 from .lifecycle import WorkerState
@@ -125,6 +126,7 @@ class Swap:
             if isinstance(error, HostError):
                 raise self._failed(error) from error
             raise
+        self._keeper.renew_standbys()
         self._tell("done")
         return self._cut()
 
@@ -244,7 +246,7 @@ class Swap:
         await self._either(
             old.until(lambda: old.state in (WorkerState.STANDBY, WorkerState.GONE))
         )
-        self._keeper.followers[self._old.number] = self._old
+        self._keeper.adopt(old, Role.BAKE)
 
     # -- help -----------------------------------------------------------------
 

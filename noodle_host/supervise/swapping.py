@@ -56,6 +56,18 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
             )
 
 
+def check_follower(old: Manifest, new: Manifest) -> None:
+    """Refuse a follower that cannot be one. Pure; raises SwapError."""
+    facts = {"component": new.name, "version": new.version, "phase": "check"}
+    if old.state.model != "replicated" or new.state.model != "replicated":
+        raise SwapError(
+            f"only replicated components are followed; version {new.version} is "
+            f"{new.state.model}",
+            hint='a component of which commands do the same twice may say model = "replicated"',
+            **facts,
+        )
+
+
 async def swap_component(
     component: Component,
     manifest: Manifest,

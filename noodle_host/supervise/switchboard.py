@@ -177,7 +177,7 @@ class Switchboard:
         """A holder finds one of its channels corrupt."""
         for seat in self._seats.values():
             channel = seat.channels.get(number)
-            if channel is not None and seat.holder is holder:
+            if channel is not None and holder in seat.members:
                 self.distrust(seat, channel, what)
                 return
 

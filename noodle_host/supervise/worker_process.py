@@ -13,7 +13,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import HostError, StartError
+from ..model import Role, WorkerInfo
 from ..registry.manifest import Manifest
+from ..router import layout
 from ..router.bell import Doorbell
 from ..router.codec import from_wire
 from ..router.life import DeathWatch
@@ -66,6 +68,8 @@ class WorkerProcess:
         self.yielded: messages.Yielded | None = None
         self.kept = ""
         self.has_caught_up = False
+        #: What it follows for.
+        self.role = Role.CANDIDATE
         #: Why it follows no more.
         self.dropped = ""
         self.gone = asyncio.Event()
@@ -84,6 +88,15 @@ class WorkerProcess:
     @property
     def label(self) -> str:
         return f"{self.manifest.name} {self.manifest.version}"
+
+    def info(self) -> WorkerInfo:
+        """A picture of now."""
+        return WorkerInfo(self.pid, self.manifest.version, str(self.state), self.started_at_s)
+
+    @property
+    def order(self) -> int:
+        """The last command that it has executed; a leader tells it when it rests."""
+        return self.bell.words[layout.BELL_ORDER]
 
     # -- life --------------------------------------------------------------
 
@@ -122,6 +135,10 @@ class WorkerProcess:
         loop.add_reader(self.child.pidfd, self._on_exit)
         for reader in self._outputs:
             reader.start(self.child.pid)
+
+    def tell(self) -> None:
+        """Have whoever waits in :meth:`until` look again."""
+        self._changed.set()
 
     async def until(self, done: Callable[[], object]) -> None:
         """Wait until ``done()``, which is looked at whenever the worker says something."""

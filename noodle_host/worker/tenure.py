@@ -139,6 +139,7 @@ class Tenure:
         """Nothing is to be done for the moment."""
         if self._keeper is not None:
             self._keeper.nudge(self._moment.order)
+            self._page[layout.BELL_ORDER] = self._moment.order
         if self._children:
             self._reap()
 
