@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -265,6 +265,8 @@ def test_no_sequence_of_calls_swaps_and_deaths_is_noticed(
         settings=settings(
             max_examples=1000 if _FULL else 12,
             stateful_step_count=25,
+            # A shorter sequence takes hundreds of hosts to find.
+            phases=list(Phase) if _FULL else [Phase.explicit, Phase.reuse, Phase.generate],
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
