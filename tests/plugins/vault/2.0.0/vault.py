@@ -1,0 +1,102 @@
+"""The vault of 1.0.0, with its items in cells."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hookspecs import Context, at_most_once, hookimpl, query
+
+
+class Vault:
+    """State, schema 2: ``[{"item": item}, ...]`` and ``{name: items so far}``, as a pair."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+        self.counts: dict[str, int] = {}
+
+    @hookimpl
+    def start(self, context: Context) -> None:
+        self.context = context
+
+    @hookimpl
+    def snapshot(self) -> object:
+        return [{"item": item} for item in self.kept], self.counts
+
+    @hookimpl
+    def restore(self, state: Any) -> None:
+        cells, self.counts = state
+        self.kept = [cell["item"] for cell in cells]
+
+    @hookimpl
+    def migrate(self, state: Any, from_schema: int, to_schema: int) -> object:
+        if (from_schema, to_schema) == (1, 2):
+            return [{"item": item} for item in state["items"]], state["counts"]
+        if (from_schema, to_schema) == (2, 1):
+            return {"items": [cell["item"] for cell in state[0]], "counts": state[1]}
+        raise ValueError(f"there is no way from schema {from_schema} to {to_schema}")
+
+    @hookimpl
+    def resume(self, method: str, arguments: list[Any], items_sent: int) -> object:
+        # The state knows how far the count is; a query begins where it has come to.
+        if method == "numbers":
+            return iter(range(items_sent, *arguments))
+        return getattr(self, method)(*arguments)
+
+    def put(self, item: Any) -> int:
+        """Return how many there are."""
+        self.kept.append(item)
+        return len(self.kept)
+
+    def swap_last(self, item: Any) -> Any:
+        """Put the item in the place of the last one, and return that."""
+        last = self.kept.pop()
+        self.kept.append(item)
+        return last
+
+    def count(self, name: str, n: int) -> Iterator[int]:
+        """Yield the numbers below n that the count of that name has not had."""
+        while (at := self.counts.get(name, 0)) < n:
+            self.counts[name] = at + 1
+            yield at
+
+    def die(self, item: Any) -> None:
+        """Put the item, and die before saying so."""
+        self.kept.append(item)
+        os._exit(3)
+
+    def die_while(self, path: str) -> int:
+        """Take a line from a file and die; without one, put the path."""
+        if lines := Path(path).read_text().splitlines(keepends=True):
+            Path(path).write_text("".join(lines[1:]))
+            os._exit(3)
+        return self.put(path)
+
+    @at_most_once
+    def die_once(self, item: Any) -> None:
+        """Put the item, and die before saying so."""
+        self.kept.append(item)
+        os._exit(3)
+
+    def wait_for(self, path: str) -> str:
+        """Put and return what is written to a FIFO; opening it says that the call has begun."""
+        self.kept.append(text := Path(path).read_text())
+        return text
+
+    @query
+    def numbers(self, n: int) -> Iterator[int]:
+        yield from range(n)
+
+    @query
+    def items(self) -> list[Any]:
+        return self.kept
+
+    @query
+    def version(self) -> str:
+        return self.context.version
+
+    @query
+    def pid(self) -> int:
+        return os.getpid()
