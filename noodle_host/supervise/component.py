@@ -33,7 +33,7 @@ class Component:
     """The seats of a component, and what is known of it."""
 
     def __init__(self, manifest: Manifest, slot: int) -> None:
-        self.manifest = manifest
+        self._manifest = manifest
         self.slot = slot
         self.seats: dict[int, SeatKeeper] = {}
         self.is_ending = False
@@ -45,8 +45,14 @@ class Component:
         self.weights: dict[int, int] = {}
 
     @property
+    def manifest(self) -> Manifest:
+        """The version that is served; a follower of another one may have taken over."""
+        served = [keeper.manifest for keeper in self.seats.values()]
+        return served[0] if served else self._manifest
+
+    @property
     def name(self) -> str:
-        return self.manifest.name
+        return self._manifest.name
 
     @property
     def state(self) -> str:

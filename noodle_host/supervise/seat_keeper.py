@@ -236,12 +236,20 @@ class SeatKeeper:
 
     async def _take_checkpoint(self, worker: WorkerProcess) -> None:
         try:
-            copy = await self.copy_state(worker)
-        except StateError as error:
-            _LOG.error("%s: no checkpoint: %s", worker.label, str(error))
-        else:
-            self.keep_copy(copy)
-            worker.send(messages.Checkpointed(copy.order))
+            # While a worker is joining there is no other copy, or an older one might be kept.
+            async with self.lock:
+                if worker is not self.seat.holder or not self.is_serving:
+                    return
+                order = 0
+                try:
+                    copy = await self.copy_state(worker)
+                except StateError as error:
+                    if worker.state is not WorkerState.GONE:
+                        _LOG.error("%s: no checkpoint: %s", worker.label, str(error))
+                else:
+                    self.keep_copy(copy)
+                    order = copy.order
+                worker.send(messages.Checkpointed(order))
         finally:
             self._checkpointing = None
 
@@ -343,7 +351,9 @@ class SeatKeeper:
             try:
                 await self.prepare(worker, follows=False)
                 self.followers[worker.number] = worker
-                self.keep_copy(await self.copy_state(leader, worker))
+                copy = await self.copy_state(leader, worker)
+                self.keep_copy(copy)
+                leader.send(messages.Checkpointed(copy.order))
                 await self.prepare(worker, self._checkpoint, compares=compares)
                 async with asyncio.timeout(self._means.config.swap_timeout_s):
                     await worker.until(

@@ -189,6 +189,7 @@ class Swap:
         self._state_bytes = copy.size_bytes
         # Whoever succeeds may start from it as well.
         keeper.keep_copy(copy)
+        self._old.send(messages.Checkpointed(copy.order))
         self._copy = copy
 
     async def _restore(self) -> None:

@@ -105,7 +105,6 @@ async def swap_component(
                     back = Swap(keeper, old, bakes=False, compares=False, emit=emit)
                     await back.run()
         raise
-    component.manifest = manifest
     return cuts
 
 

@@ -18,8 +18,8 @@ _CARE_EVERY: Final = 1024
 class Keeper:
     """Writes the journal, and decides how far it may be forgotten.
 
-    That is as far as every follower has executed; if nobody follows, as far as
-    the last checkpoint reaches. ``want_checkpoint`` asks for one,
+    That is as far as every follower has executed, and as the last checkpoint reaches:
+    whoever follows may be gone at any moment. ``want_checkpoint`` asks for one,
     ``on_dropped`` tells that a follower is not waited for any more.
     """
 
@@ -34,9 +34,8 @@ class Keeper:
         self._want_checkpoint = want_checkpoint
         self._on_dropped = on_dropped
         self._checkpoint = 0
-        self._is_wanted = False
         self._nudged = 0
-        self._enough = self.writer.size_bytes // 16
+        self._enough = self._ask_above = self.writer.size_bytes // 16
         self._too_much = self.writer.size_bytes // 8 * 7
 
     def has_room(self) -> bool:
@@ -49,27 +48,25 @@ class Keeper:
     def care(self) -> None:
         """Forget what nobody needs; drop who lags too far; see to a checkpoint."""
         writer = self.writer
-        if writer.used_bytes <= self._enough:
+        while writer.used_bytes > self._enough:
+            orders = {n: bell.words[layout.BELL_ORDER] for n, bell in self.followers.items()}
+            slowest = min(orders, key=orders.__getitem__, default=-1)
+            follows = orders.get(slowest, self._checkpoint)
+            writer.forget(min(follows, self._checkpoint))
+            if follows < self._checkpoint and writer.used_bytes > self._too_much:
+                # Before anything is overwritten that it has not read.
+                self.followers.pop(slowest).words[layout.BELL_DROPPED] = 1
+                self._on_dropped(slowest)
+                continue
+            if follows >= self._checkpoint and writer.used_bytes > self._ask_above:
+                self._ask_above = writer.size_bytes
+                self._want_checkpoint()
             return
-        while self.followers:
-            slowest = min(
-                self.followers, key=lambda n: self.followers[n].words[layout.BELL_ORDER]
-            )
-            writer.forget(self.followers[slowest].words[layout.BELL_ORDER])
-            if writer.used_bytes <= self._too_much:
-                return
-            # Before anything is overwritten that it has not read.
-            self.followers.pop(slowest).words[layout.BELL_DROPPED] = 1
-            self._on_dropped(slowest)
-        writer.forget(self._checkpoint)
-        if writer.used_bytes > self._enough and not self._is_wanted:
-            self._is_wanted = True
-            self._want_checkpoint()
 
     def checkpointed(self, order: int) -> None:
-        """The state after ``order`` is in safe hands."""
+        """The state after ``order`` is in safe hands; 0: there is no state, as yet."""
         self._checkpoint = max(self._checkpoint, order)
-        self._is_wanted = False
+        self._ask_above = self._enough if order else self.writer.used_bytes + self._enough
         self.care()
 
     def after(self, order: int) -> None:

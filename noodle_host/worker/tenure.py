@@ -205,6 +205,8 @@ class Tenure:
 
     def _follow_from(self, order: int, position: int | None) -> None:
         assert self._journal is not None
+        if (position or 0) < self._journal.retired:
+            raise self._state_error("what was executed after its state was written is forgotten")
         self._follower = Follower(
             self._journal,
             self._executor,
