@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 import pytest
 from harness.warden import Warden
 
@@ -193,6 +194,68 @@ def _assert_runs(host: Host, name: str, version: str) -> None:
     assert host.call(name, "version", timeout=20) == version
     info = next(info for info in host.components() if info.name == name)
     assert (info.state, info.version) == ("running", version)
+
+
+# -- between two steps ------------------------------------------------------------------------
+
+
+def _events_of(model: str, bakes: bool) -> list[str]:
+    return [*map(str, plan(model, follows=False, bakes=bakes)), "done"]
+
+
+#: (state model, bakes, event, role, how): the swap is at that event, the worker anywhere.
+_AT_EVENTS = [
+    (model, bakes, event, role, how)
+    for model in _CALLED
+    for bakes in ((False, True) if model == "replicated" else (False,))
+    for event in _events_of(model, bakes)
+    for role in (("new",) if model == "snapshot" else ("old", "new"))
+    for how in ("kill", "stop")
+    # There is no new worker yet, and what has a state that nobody follows is lost with it.
+    if not (role == "new" and event == "load")
+    and not (model == "snapshot" and how == "kill" and event in ("retire", "done"))
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "bakes", "event", "role", "how"), _AT_EVENTS if _FULL else _AT_EVENTS[::5]
+)
+def test_a_worker_that_dies_or_stops_between_two_steps_costs_nobody_anything(
+    model: str,
+    bakes: bool,
+    event: str,
+    role: str,
+    how: str,
+    leftovers: Any,
+    new_promise_host: Callable[..., Host],
+    new_load: Callable[..., Any],
+    assert_kept: Callable[..., Any],
+) -> None:
+    name, called = _CALLED[model]
+    host = new_promise_host(*called)
+    load = new_load(host, called, seed=7)
+    hit: list[int] = []
+
+    def on_event(what: SwapEvent) -> None:
+        pid = what.old_pid if role == "old" else what.new_pid
+        # The old one has ended when the swap is done, unless it is kept.
+        if what.step == event and pid is not None and psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL if how == "kill" else signal.SIGSTOP)
+            hit.append(pid)
+
+    with Warden(leftovers.processes) as warden, load.running():
+        load.wait_for(_BEFORE)
+        expected = _swap(host, name, on_event, bakes=bakes)
+        load.wait_for(_AFTER)
+    assert len(hit) == (0 if (role, event, bakes) == ("old", "done", False) else 1)
+    # One that is to end may have been killed while it was stopped.
+    assert how == "stop" or not warden.stopped
+    assert_kept(load, host)
+    if bakes and role == "new" and event in ("bake", "done") and how == "kill":
+        # The one that is kept has taken over.
+        expected = host.call(name, "version", timeout=20)
+        assert expected == "1.0.0"
+    _assert_runs(host, name, expected)
 
 
 # -- the other side ---------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from harness import register
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -21,7 +22,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from harness import register
 from noodle_host import Host, SwapError
 from noodle_host.model import ComponentInfo
 from noodle_host.supervise.seat_keeper import SeatKeeper
