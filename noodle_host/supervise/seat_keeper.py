@@ -181,7 +181,10 @@ class SeatKeeper:
         """Have the leader's state written, for a follower to start from; raises StateError."""
         number = next(self._means.numbers) if follower is None else follower.number
         fork = leader.manifest.state.fork
-        schema = 0 if follower is None else follower.manifest.state.schema
+        # In a form that whoever may lead next can take over.
+        schema = min(
+            worker.manifest.state.schema for worker in (leader, *self.followers.values())
+        )
 
         def send(fd: int) -> None:
             fds = [fd] if follower is None else [fd, *follower.bell.fds()]
@@ -252,6 +255,11 @@ class SeatKeeper:
                 worker.send(messages.Checkpointed(order))
         finally:
             self._checkpointing = None
+
+    @property
+    def patience_s(self) -> float:
+        """How long a worker is waited for that may be busy with something else."""
+        return self._means.config.stop_timeout_s
 
     def keep_copy(self, copy: StateCopy) -> None:
         """Start from that copy if the leader dies; it takes the place of an older one."""

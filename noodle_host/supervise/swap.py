@@ -288,7 +288,9 @@ class Swap:
             if self._is_gone(old):
                 return
             old.lead(new)
-            with contextlib.suppress(HostError):
-                await old.until(
-                    lambda: old.kept or old.state in (WorkerState.SERVING, WorkerState.GONE)
-                )
+            # One that is still in its snapshot hook leads when it is out of it.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(keeper.patience_s):
+                    await old.until(
+                        lambda: old.kept or old.state in (WorkerState.SERVING, WorkerState.GONE)
+                    )

@@ -278,7 +278,11 @@ class WorkerProcess:
         self.send(messages.Attach(channel.number, channel.caller_name, seat), fds)
 
     def prepare(self, message: messages.Prepare, fds: Sequence[int] = ()) -> None:
-        """Have it start, or take over a state."""
+        """Have it start, or take over a state; raises StartError if it is dead."""
+        if self.state is WorkerState.GONE:
+            raise self.failure or self._start_error(
+                f"the worker died before it was started: {self.how_it_ended()}", "start"
+            )
         self._step(WorkerEvent.PREPARE)
         self.send(message, fds)
 
