@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ class Machine(RuleBasedStateMachine):
             state = self.host.call("kv", "dump", timeout=_LONG_S)
             assert state == {"values": self.values, "log": self.log}
             history = self.host.call("teller", "history", timeout=_LONG_S)
-            assert [transfer[:4] + [transfer[4][:3]] for transfer in history] == self.transfers
+            assert [[*transfer[:4], transfer[4][:3]] for transfer in history] == self.transfers
         finally:
             self.host.close()
 
@@ -206,10 +207,8 @@ class Machine(RuleBasedStateMachine):
     @staticmethod
     def continue_later(pid: int) -> threading.Timer:
         def go_on() -> None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
 
         timer = threading.Timer(_STOPPED_S, go_on)
         timer.start()
@@ -252,9 +251,9 @@ class Machine(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def new_machine(new_promise_host: Callable[..., Host]) -> Iterator[Callable[[], Machine]]:
+def new_machine(new_promise_host: Callable[..., Host]) -> Callable[[], Machine]:
     """``new_machine()``: a machine whose host is in the environment of ``leftovers``."""
-    yield lambda: Machine(lambda: new_promise_host("kv", "teller"))
+    return lambda: Machine(lambda: new_promise_host("kv", "teller"))
 
 
 def test_no_sequence_of_calls_swaps_and_deaths_is_noticed(
