@@ -32,13 +32,28 @@ if TYPE_CHECKING:
         WorkerDied,
     )
     from .host import Host
-    from .model import ComponentInfo, MethodInfo, SeatInfo, SwapReport, WorkerInfo
+    from .model import (
+        ComponentInfo,
+        FollowerInfo,
+        MethodInfo,
+        Role,
+        SeatInfo,
+        SwapEvent,
+        SwapReport,
+        WorkerInfo,
+    )
     from .programs import Compilation, Programs
     from .registry.descriptor import ComponentDescriptor
     from .registry.registry import RuntimeComponentRegistry
     from .router.call import Call
     from .router.stream import Stream
-    from .supervise.swap import SwapEvent
+    from .upgrade.hot_swap import (
+        ComponentSnapshot,
+        HotSwapEngine,
+        SwapContext,
+        SwapResult,
+        UpgradeOperation,
+    )
 
 __all__ = [
     "ArgumentError",
@@ -50,12 +65,15 @@ __all__ = [
     "ComponentDescriptor",
     "ComponentInfo",
     "ComponentNotFoundError",
+    "ComponentSnapshot",
     "ConfigError",
     "EncodeError",
+    "FollowerInfo",
     "Host",
     "HostClosedError",
     "HostConfig",
     "HostError",
+    "HotSwapEngine",
     "MethodInfo",
     "NoSuchMethod",
     "PayloadTooLarge",
@@ -65,15 +83,19 @@ __all__ = [
     "RemoteError",
     "RequirementError",
     "RestartPolicy",
+    "Role",
     "RuntimeComponentRegistry",
     "SeatInfo",
     "SourceError",
     "StartError",
     "StateError",
     "Stream",
+    "SwapContext",
     "SwapError",
     "SwapEvent",
     "SwapReport",
+    "SwapResult",
+    "UpgradeOperation",
     "WorkerDied",
     "WorkerInfo",
 ]
@@ -88,12 +110,15 @@ _HOMES = {
     "ComponentDescriptor": ".registry.descriptor",
     "ComponentInfo": ".model",
     "ComponentNotFoundError": ".errors",
+    "ComponentSnapshot": ".upgrade.hot_swap",
     "ConfigError": ".errors",
     "EncodeError": ".errors",
+    "FollowerInfo": ".model",
     "Host": ".host",
     "HostClosedError": ".errors",
     "HostConfig": ".config",
     "HostError": ".errors",
+    "HotSwapEngine": ".upgrade.hot_swap",
     "MethodInfo": ".model",
     "NoSuchMethod": ".errors",
     "PayloadTooLarge": ".errors",
@@ -103,15 +128,19 @@ _HOMES = {
     "RemoteError": ".errors",
     "RequirementError": ".errors",
     "RestartPolicy": ".config",
+    "Role": ".model",
     "RuntimeComponentRegistry": ".registry.registry",
     "SeatInfo": ".model",
     "SourceError": ".errors",
     "StartError": ".errors",
     "StateError": ".errors",
     "Stream": ".router.stream",
+    "SwapContext": ".upgrade.hot_swap",
     "SwapError": ".errors",
-    "SwapEvent": ".supervise.swap",
+    "SwapEvent": ".model",
     "SwapReport": ".model",
+    "SwapResult": ".upgrade.hot_swap",
+    "UpgradeOperation": ".upgrade.hot_swap",
     "WorkerDied": ".errors",
     "WorkerInfo": ".model",
 }

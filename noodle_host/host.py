@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 from .config import HostConfig
 from .contract_types import ContractTypes
 from .errors import HostClosedError, HostError
-from .model import ComponentInfo, SwapReport
+from .model import ComponentInfo, SwapEvent, SwapReport
+from .registry.manifest import Manifest
 from .registry.registry import RuntimeComponentRegistry
 from .router.aio import LoopWatch
 from .router.bell import Doorbell
@@ -26,7 +27,6 @@ from .router.endpoint import Endpoint
 from .router.stream import Stream
 from .supervise.fork_server import ForkServer
 from .supervise.supervisor import Supervisor
-from .supervise.swap import SwapEvent
 from .worker.deadline import deadline_after, span_ns
 from .worker.forked import cut_off, tell_in_child
 
@@ -201,9 +201,27 @@ class Host:
         )
         return SwapReport.of(name, await asyncio.wrap_future(self._supervisor.submit(work)))
 
-    def add_follower(
-        self, name: str, version: str | None = None, *, compare: bool = True
-    ) -> None:
+    async def acheck_swap(self, name: str, version: str | None = None) -> tuple[Manifest, Manifest]:
+        """The manifests of what runs and of what :meth:`swap` would put in its place.
+
+        Raises what :meth:`swap` would raise before it begins.
+        """
+        self._check_open()
+        work = self._supervisor.submit(self._supervisor.check_swap(name, version))
+        return await asyncio.wrap_future(work)
+
+    async def asnapshot(self, name: str) -> tuple[str, int]:
+        """Have a component's state written while it serves; return version and size in bytes.
+
+        The host keeps it, to start from if the worker dies.
+
+        Raises:
+            StateError: it keeps no state, or that cannot be written.
+        """
+        self._check_open()
+        return await asyncio.wrap_future(self._supervisor.submit(self._supervisor.snapshot(name)))
+
+    def add_follower(self, name: str, version: str | None = None, *, compare: bool = True) -> None:
         """Have another worker follow a replicated component; return when it has caught up.
 
         It executes what the leader has executed. One of the running version stands by:

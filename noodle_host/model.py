@@ -78,6 +78,18 @@ class ComponentInfo:
 
 
 @dataclass(frozen=True)
+class SwapEvent:
+    """A step has begun; ``at_s`` is the time since the swap began."""
+
+    component: str
+    seat: int
+    step: str
+    at_s: float
+    old_pid: int | None
+    new_pid: int | None
+
+
+@dataclass(frozen=True)
 class SwapReport:
     """What a swap cost.
 

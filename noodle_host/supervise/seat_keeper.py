@@ -182,16 +182,21 @@ class SeatKeeper:
         number = next(self._means.numbers) if follower is None else follower.number
         fork = leader.manifest.state.fork
         # In a form that whoever may lead next can take over.
-        schema = min(
-            worker.manifest.state.schema for worker in (leader, *self.followers.values())
-        )
+        schema = min(worker.manifest.state.schema for worker in (leader, *self.followers.values()))
 
         def send(fd: int) -> None:
             fds = [fd] if follower is None else [fd, *follower.bell.fds()]
             leader.send(messages.Snapshot(number, fork, schema), fds)
 
         try:
-            return await receive_copy(send, leader.gone.wait, self._means.config.snapshot_timeout_s)
+            copy = await receive_copy(send, leader.gone.wait, self._means.config.snapshot_timeout_s)
+            if copy.has_blocks:
+                copy.close()
+                raise StateError(
+                    "its state holds shared memory, which goes on changing while it is followed",
+                    hint='say model = "snapshot" in the manifest, or keep that in the process',
+                )
+            return copy
         except StateError as error:
             leader.send(messages.Unfollow(number))
             raise self._named(error, leader) from error.__cause__
@@ -256,6 +261,21 @@ class SeatKeeper:
         finally:
             self._checkpointing = None
 
+    async def take_copy(self) -> int:
+        """Have the state written while it is served; return its size. Raises StateError."""
+        async with self.lock:
+            leader = self.seat.holder
+            if leader is None or not self.is_serving or self.manifest.state.model == "stateless":
+                raise StateError(
+                    "it keeps no state" if self.is_serving else "nobody leads",
+                    component=self.manifest.name,
+                    version=self.manifest.version,
+                )
+            copy = await self.copy_state(leader)
+            self.keep_copy(copy)
+            leader.send(messages.Checkpointed(copy.order))
+            return copy.size_bytes
+
     @property
     def patience_s(self) -> float:
         """How long a worker is waited for that may be busy with something else."""
@@ -285,9 +305,7 @@ class SeatKeeper:
                     how = worker.how_it_ended()
                     _LOG.warning("%s (worker %s) died: %s", worker.label, worker.pid, how)
                     self.forget(worker)
-                    self.history.record(
-                        self._means.config.restart, time.monotonic() - began_s, how
-                    )
+                    self.history.record(self._means.config.restart, time.monotonic() - began_s, how)
                     await self.succeed(worker)
 
     async def _until_gone_or_replaced(self, worker: WorkerProcess) -> None:
@@ -365,9 +383,11 @@ class SeatKeeper:
                 await self.prepare(worker, self._checkpoint, compares=compares)
                 async with asyncio.timeout(self._means.config.swap_timeout_s):
                     await worker.until(
-                        lambda: worker.has_caught_up
-                        or worker.dropped
-                        or worker.state is WorkerState.GONE
+                        lambda: (
+                            worker.has_caught_up
+                            or worker.dropped
+                            or worker.state is WorkerState.GONE
+                        )
                     )
                 self._check_follows(worker)
             except BaseException:
@@ -424,8 +444,13 @@ class SeatKeeper:
             await worker.gone.wait()
             if worker.number not in self.followers or self._is_ending:
                 return
-            _LOG.warning("%s (worker %s), %s, died: %s", worker.label, worker.pid, worker.role,
-                         worker.how_it_ended())
+            _LOG.warning(
+                "%s (worker %s), %s, died: %s",
+                worker.label,
+                worker.pid,
+                worker.role,
+                worker.how_it_ended(),
+            )
             await self._end_follower(worker)
             if worker.role is Role.STANDBY and not worker.dropped:
                 await self._add_standby()

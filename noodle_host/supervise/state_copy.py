@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from ..errors import StateError
 from ..router.codec import from_wire
@@ -62,7 +63,8 @@ async def receive_copy(
         death = asyncio.ensure_future(died())
         try:
             async with asyncio.timeout(timeout_s):
-                await asyncio.wait([readable, death], return_when=asyncio.FIRST_COMPLETED)
+                either: set[asyncio.Future[Any]] = {readable, death}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError:
             raise StateError(
                 f"snapshot() took more than {timeout_s:g} s",
@@ -97,4 +99,3 @@ def _read(sock: PacketSocket) -> StateCopy:
     for fd in fds:
         os.close(fd)
     raise StateError(f"{type(message).__name__} is no state")
-

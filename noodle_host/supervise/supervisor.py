@@ -26,7 +26,7 @@ from ..errors import (
     StartError,
     SwapError,
 )
-from ..model import ComponentInfo, Role
+from ..model import ComponentInfo, Role, SwapEvent
 from ..registry.manifest import Manifest
 from ..registry.registry import RuntimeComponentRegistry
 from ..router.bell import Doorbell
@@ -38,7 +38,7 @@ from .component import Component
 from .fork_server import Spawner
 from .loop_thread import LoopThread
 from .seat_keeper import CannotStayUpError, Means, SeatKeeper
-from .swap import Cut, SwapEvent
+from .swap import Cut
 from .swapping import check_follower, check_swap, find_component, swap_component
 from .switchboard import Switchboard
 from .worker_process import WorkerProcess
@@ -345,8 +345,7 @@ class Supervisor:
         self._swapping.add(name)
         try:
             async with asyncio.timeout(self._config.swap_timeout_s), self._lock(name):
-                running = {c.name: c.manifest for c in self._components.values()}
-                check_swap(component.manifest, manifest, running)
+                await self.check_swap(name, version)
                 return await swap_component(
                     component, manifest, bakes=bakes, compares=compares, emit=emit
                 )
@@ -361,6 +360,22 @@ class Supervisor:
         finally:
             self._swapping.discard(name)
             self._on_seat_closed(name)
+
+    async def check_swap(self, name: str, version: str | None) -> tuple[Manifest, Manifest]:
+        """The manifests of what runs and of what it can be swapped for."""
+        component = find_component(self._components, name)
+        manifest = self._registry.manifest(name, version)
+        running = {c.name: c.manifest for c in self._components.values()}
+        check_swap(component.manifest, manifest, running)
+        return component.manifest, manifest
+
+    async def snapshot(self, name: str) -> tuple[str, int]:
+        """Have a component's state written, and keep it; return version and size."""
+        component = find_component(self._components, name)
+        size_bytes = 0
+        for keeper in component.seats.values():
+            size_bytes += await keeper.take_copy()
+        return component.manifest.version, size_bytes
 
     async def add_follower(self, name: str, version: str | None, *, compares: bool) -> None:
         """Have another worker follow a component's leader."""
@@ -421,8 +436,10 @@ class Supervisor:
         )
         try:
             await asyncio.gather(
-                *(self._end_seat(component, keeper, error)
-                    for keeper in list(component.seats.values()))
+                *(
+                    self._end_seat(component, keeper, error)
+                    for keeper in list(component.seats.values())
+                )
             )
         finally:
             self._components.pop(component.name, None)
@@ -431,9 +448,7 @@ class Supervisor:
         await keeper.end(in_order=not self._in_a_hurry)
         await self._close_seat(component, keeper, error)
 
-    async def _close_seat(
-        self, component: Component, keeper: SeatKeeper, error: HostError
-    ) -> None:
+    async def _close_seat(self, component: Component, keeper: SeatKeeper, error: HostError) -> None:
         seat = keeper.seat
         seat.holder = None
         component.seats.pop(seat.number, None)

@@ -11,18 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from ..errors import HostError, SwapError
-from ..model import Role
+from ..model import Role, SwapEvent
 from ..registry.manifest import Manifest
 from ..worker import messages
 from .lifecycle import WorkerState
 from .seat_keeper import SeatKeeper
 from .state_copy import StateCopy
 from .worker_process import WorkerProcess
+
 
 class SwapStep(StrEnum):
     """What is done, in the order in which a plan may have it."""
@@ -37,6 +38,10 @@ class SwapStep(StrEnum):
     LEAD = "lead"  #: until the new version serves
     RETIRE = "retire"  #: end the old worker
     BAKE = "bake"  #: or have it follow the new one
+
+
+#: The steps that begin the cut: up to them a swap can be cancelled.
+CUTS = (SwapStep.YIELD, SwapStep.YIELD_WITH_STATE)
 
 
 def plan(model: str, *, follows: bool, bakes: bool) -> list[SwapStep]:
@@ -56,18 +61,6 @@ def plan(model: str, *, follows: bool, bakes: bool) -> list[SwapStep]:
         case "snapshot":
             return [s.LOAD, s.START, s.YIELD_WITH_STATE, s.RESTORE, s.LEAD, end]
     return [s.LOAD, s.START, s.YIELD, s.LEAD, end]
-
-
-@dataclass(frozen=True)
-class SwapEvent:
-    """A step has begun; ``at_s`` is the time since the swap began."""
-
-    component: str
-    seat: int
-    step: str
-    at_s: float
-    old_pid: int | None
-    new_pid: int | None
 
 
 @dataclass(frozen=True)
@@ -116,11 +109,18 @@ class Swap:
         """
         follows = self._new is not None
         steps = plan(self._manifest.state.model, follows=follows, bakes=self._bakes)
+        cut = next(i for i, step in enumerate(steps) if step in CUTS)
         try:
-            for step in steps:
-                self.step = step
-                self._tell(step)
-                await getattr(self, f"_{step}")()
+            await self._take(steps[:cut])
+            # The order to yield cannot be taken back: from here on to the end, whoever
+            # gives up waiting for it.
+            rest = asyncio.create_task(self._take(steps[cut:]))
+            while not rest.done():
+                try:
+                    await asyncio.shield(rest)
+                except asyncio.CancelledError:
+                    if rest.done():
+                        raise
         except BaseException as error:
             await asyncio.shield(self._take_back())
             if isinstance(error, HostError):
@@ -129,6 +129,12 @@ class Swap:
         self._keeper.renew_standbys()
         self._tell("done")
         return self._cut()
+
+    async def _take(self, steps: Sequence[SwapStep]) -> None:
+        for step in steps:
+            self.step = step
+            self._tell(step)
+            await getattr(self, f"_{step}")()
 
     def _tell(self, step: str) -> None:
         new = self._new
@@ -198,7 +204,9 @@ class Swap:
 
     async def _follow(self) -> None:
         new = self._candidate
-        await self._either(new.until(lambda: new.has_caught_up or new.dropped or self._is_gone(new)))
+        await self._either(
+            new.until(lambda: new.has_caught_up or new.dropped or self._is_gone(new))
+        )
         if new.dropped:
             raise SwapError(f"the new version does not do what the old one does: {new.dropped}")
         self._check_alive(new)
@@ -213,9 +221,7 @@ class Swap:
 
     async def _yield_with_state(self) -> None:
         self._old.kept, self._old.yielded = "", None
-        self._copy = await self._keeper.yield_with_state(
-            self._old, self._manifest.state.schema
-        )
+        self._copy = await self._keeper.yield_with_state(self._old, self._manifest.state.schema)
         self._state_bytes = self._copy.size_bytes
 
     async def _lead(self) -> None:
@@ -244,9 +250,7 @@ class Swap:
 
     async def _bake(self) -> None:
         old = self._old
-        await self._either(
-            old.until(lambda: old.state in (WorkerState.STANDBY, WorkerState.GONE))
-        )
+        await self._either(old.until(lambda: old.state in (WorkerState.STANDBY, WorkerState.GONE)))
         self._keeper.adopt(old, Role.BAKE)
 
     # -- help -----------------------------------------------------------------
@@ -284,7 +288,12 @@ class Swap:
         if self._copy is not None and keeper.seat.journal is None:
             self._copy.close()
         # It may have yielded, or have the order to; it leads again after that.
-        if self.step in (SwapStep.YIELD, SwapStep.YIELD_WITH_STATE, SwapStep.RESTORE, SwapStep.LEAD):
+        if self.step in (
+            SwapStep.YIELD,
+            SwapStep.YIELD_WITH_STATE,
+            SwapStep.RESTORE,
+            SwapStep.LEAD,
+        ):
             if self._is_gone(old):
                 return
             old.lead(new)

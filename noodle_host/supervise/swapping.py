@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..errors import ComponentNotFoundError, HostError, RequirementError, SwapError
+from ..model import SwapEvent
 from ..registry.manifest import Manifest
 from ..registry.requirements import allows
 from .component import Component
 from .seat_keeper import SeatKeeper
-from .swap import Cut, Swap, SwapEvent
+from .swap import Cut, Swap
 
 
 def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) -> None:
@@ -19,7 +21,7 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
         SwapError: the two versions do not go together.
         RequirementError: a component that runs does not go with the new version.
     """
-    facts = {"component": new.name, "version": new.version}
+    facts: dict[str, Any] = {"component": new.name, "version": new.version}
     if new.version == old.version:
         raise SwapError(f"version {new.version} is running already", phase="check", **facts)
     if new.kind != old.kind:
@@ -38,19 +40,19 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
             **facts,
         )
     for required, wanted in new.requires.items():
-        other = running.get(required)
-        if other is None or not allows(wanted, other.version):
-            here = "is not running" if other is None else f"is running as {other.version}"
+        there = running.get(required)
+        if there is None or not allows(wanted, there.version):
+            here = "is not running" if there is None else f"is running as {there.version}"
             raise RequirementError(
                 f"it requires {required} {wanted}, which {here}",
                 hint=f"start or swap {required} first",
                 **facts,
             )
     for other in running.values():
-        wanted = other.requires.get(new.name)
-        if wanted is not None and not allows(wanted, new.version):
+        needed = other.requires.get(new.name)
+        if needed is not None and not allows(needed, new.version):
             raise RequirementError(
-                f"{other} requires {new.name} {wanted}",
+                f"{other} requires {new.name} {needed}",
                 hint=f"swap {other.name} first",
                 **facts,
             )
@@ -58,11 +60,14 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
 
 def check_follower(old: Manifest, new: Manifest) -> None:
     """Refuse a follower that cannot be one. Pure; raises SwapError."""
-    facts = {"component": new.name, "version": new.version, "phase": "check"}
+    facts: dict[str, Any] = {
+        "component": new.name,
+        "version": new.version,
+        "phase": "check",
+    }
     if old.state.model != "replicated" or new.state.model != "replicated":
         raise SwapError(
-            f"only replicated components are followed; version {new.version} is "
-            f"{new.state.model}",
+            f"only replicated components are followed; version {new.version} is {new.state.model}",
             hint='a component of which commands do the same twice may say model = "replicated"',
             **facts,
         )

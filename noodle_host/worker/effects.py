@@ -93,9 +93,7 @@ class Replayer:
     ``rest`` goes on where the record ends, if the leader died there.
     """
 
-    def __init__(
-        self, moment: Moment, reader: JournalReader, rest: Recorder | None = None
-    ) -> None:
+    def __init__(self, moment: Moment, reader: JournalReader, rest: Recorder | None = None) -> None:
         self._moment = moment
         self._reader = reader
         self._rest = rest

@@ -43,9 +43,7 @@ Verdict = Callable[[Record, int], tuple[int, Body] | None]
 class Answer(Protocol):
     """Sends the reply to a command; calls ``note`` when it is sent."""
 
-    def __call__(
-        self, record: Record, kind: int, body: Body, note: Callable[[], None]
-    ) -> None: ...
+    def __call__(self, record: Record, kind: int, body: Body, note: Callable[[], None]) -> None: ...
 
 
 class LostTrackError(Exception):

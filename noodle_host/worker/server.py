@@ -241,9 +241,7 @@ class Server:
         inlet.stamp(position, layout.WORD_ORDER, order)
         origin = source(inlet.caller_seat, inlet.channel)
         writer = keeper.writer
-        entry = writer.write(
-            kind, flags & ~layout.SLAB, call_id, number, origin, order, payload
-        )
+        entry = writer.write(kind, flags & ~layout.SLAB, call_id, number, origin, order, payload)
         if entry < 0:
             inlet.stamp(position, layout.WORD_ORDER, 0)
             reader.position = position

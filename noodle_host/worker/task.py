@@ -108,7 +108,5 @@ def send_unsent(inlet: Inlet, call_id: int, kind: int, body: Body, order: int) -
     """Send what came of a step that a dead leader may have sent."""
     for first in inlet.end.task_slots():
         slot = TaskSlot(inlet.end, first)
-        if slot.call_id == call_id and not (
-            kind == layout.ITEM and slot.settle_item(order)
-        ):
+        if slot.call_id == call_id and not (kind == layout.ITEM and slot.settle_item(order)):
             Task(inlet, slot, iter(()), is_command=True).send(kind, body, order)

@@ -120,9 +120,7 @@ class Tasks:
                     inlet.reply(layout.ERROR, slot.call_id, self._executor.error(error))
                     slot.free()
                     continue
-            self._running[key] = Task(
-                inlet, slot, items, is_command=is_command, dropping=dropping
-            )
+            self._running[key] = Task(inlet, slot, items, is_command=is_command, dropping=dropping)
 
     def _resumed(self, method: Method | None, slot: TaskSlot) -> tuple[Iterator[object], int]:
         if method is None:
@@ -290,7 +288,6 @@ class Tasks:
                 if error is not None:
                     self._on_lost_error(error)
         return keep
-
 
 
 def _iterator(items: object) -> Iterator[object]:

@@ -19,8 +19,8 @@ from ..errors import StateError
 from ..router import codec, layout
 from ..router.bell import Doorbell, fence
 from ..router.channel import ChannelEnd
-from ..router.journal import Journal, channel_of
 from ..router.corrupt import CorruptError
+from ..router.journal import Journal, channel_of
 from ..router.lane import CorruptLaneError, Record
 from ..router.segment import Segment
 from . import capture, messages, snapshot
@@ -86,10 +86,8 @@ class Tenure:
             on_lost_error,
             has_state=has_state,
         )
-        self.server = Server(
-            self._executor, moment, self._nested, self._tasks, has_state=has_state
-        )
-        self.server.on_lost_error = on_lost_error  # type: ignore[method-assign]
+        self.server = Server(self._executor, moment, self._nested, self._tasks, has_state=has_state)
+        self.server.on_lost_error = on_lost_error  # type: ignore[method-assign,assignment]
         self.server.on_corrupt = self.report_corrupt  # type: ignore[method-assign]
         self._numbered = Numbered(moment)
         self._channels: dict[int, _Channel] = {}
@@ -173,9 +171,7 @@ class Tenure:
 
     # -- before it leads ----------------------------------------------------
 
-    def prepare(
-        self, order: messages.Prepare, fds: list[int], context: WorkerContext
-    ) -> None:
+    def prepare(self, order: messages.Prepare, fds: list[int], context: WorkerContext) -> None:
         """Start, take over a state, and follow the leader if there is a journal.
 
         Raises:
@@ -275,9 +271,7 @@ class Tenure:
             return
         divergence = follower.divergence
         self._follower = None
-        self._control.send(
-            messages.Diverged(divergence.order, divergence.method, divergence.what)
-        )
+        self._control.send(messages.Diverged(divergence.order, divergence.method, divergence.what))
 
     # -- leading ------------------------------------------------------------
 
@@ -341,9 +335,7 @@ class Tenure:
 
     def _verdict(self, record: Record, deaths: int) -> tuple[int, Body] | None:
         was_executed = bool(record[9] & layout.STATUS_EXECUTED)
-        error = self.server.verdict(
-            record[5], deaths, is_journaled=True, was_executed=was_executed
-        )
+        error = self.server.verdict(record[5], deaths, is_journaled=True, was_executed=was_executed)
         return None if error is None else (layout.ERROR, codec.encode_host_error(error))
 
     def _answer(self, record: Record, kind: int, body: Body, note: Callable[[], None]) -> None:

@@ -1,0 +1,1 @@
+"""Upgrades: what an operator asks for, made of swaps."""
