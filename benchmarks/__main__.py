@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-NAMES = ("call", "pipeline", "peers", "scale")
+NAMES = ("call", "pipeline", "peers", "scale", "swap")
 
 
 def main() -> int:

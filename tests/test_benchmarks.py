@@ -51,6 +51,23 @@ def test_pipeline() -> None:
     assert len(found["programs"]) >= 6
 
 
+def test_swap() -> None:
+    found = _measured("swap")
+    assert set(found["ratios"]) == {
+        "pause_live_1M_vs_10",
+        "pause_by_hand_1M_vs_live_1M",
+        "journal_vs_stateless",
+        "follower_vs_stateless",
+    }
+    sizes = ("10", "10k", "1M")
+    ways = {f"{way}_{size}" for way in ("live", "copied", "by_hand") for size in sizes}
+    assert set(found["medians_ms"]) == ways | {"stateless", "adopted_1GiB", "takeover"}
+    assert all(value > 0 for value in found["ratios"].values())
+    for row in found["medians_ms"].values():
+        assert 0 < row["p50"] <= row["p99"] <= row["longest"]
+    assert (found["lost"], found["duplicated"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["nothing"], [], ["call", "--rounds", "0"], ["call", "--output", "somewhere"]],
