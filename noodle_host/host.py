@@ -236,6 +236,19 @@ class Host:
         self._check_open()
         self._supervisor.run(self._supervisor.add_follower(name, version, compares=compare))
 
+    def set_weight(self, name: str, version: str, weight: int) -> None:
+        """Let a follower supply the replies of a part of the calls (canary).
+
+        The leader executes everything all the same, and sends its own reply when the
+        follower's does not come within 20 ms. The weight is 0 again after a swap.
+
+        Args:
+            version: that of a follower; see :meth:`add_follower`.
+            weight: basis points, 0 to 10,000; calls with a key go by the key.
+        """
+        self._check_open()
+        self._supervisor.run(self._supervisor.set_weight(name, version, weight))
+
     def remove_followers(self, name: str, version: str | None = None) -> int:
         """End the workers that follow a component, of one version or all; return how many."""
         self._check_open()

@@ -44,6 +44,10 @@ CANCEL: Final = 6  #: takes back the stream with that call id
 STEP: Final = 7  #: a task was stepped; the call id is the task's
 CLOSE: Final = 8  #: a task was closed before its end
 EFFECT: Final = 9  #: what a command took from outside
+QUERY: Final = 10  #: a query that a follower is to answer, after the command of that order
+#: In a lane from a follower to its leader: the reply to the command whose order is the
+#: call id; the method word is the kind.
+RELAY: Final = 11
 # Replies:
 REPLY: Final = 16
 ERROR: Final = 17

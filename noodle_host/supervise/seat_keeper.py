@@ -419,6 +419,26 @@ class SeatKeeper:
         await self._add_standby()
         await self.dismiss(follower)
 
+    async def set_weight(self, version: str, basis_points: int) -> None:
+        """Let the follower of a version supply so many replies; raises StateError."""
+        async with self.lock:
+            follower, leader = self.follower_of(version), self.seat.holder
+            if follower is None or leader is None:
+                raise StateError(
+                    "no worker of that version follows",
+                    component=self.manifest.name,
+                    version=version,
+                    phase="follow",
+                    hint="add it as a follower first",
+                )
+            if not follower.relays:
+                opened = self._means.switchboard.open_channel(self.seat.number, follower)
+                assert opened is not None
+                fds = [opened[1].segment.fd, *self.seat.bell.fds()]
+                follower.send(messages.Relay(), fds)
+                follower.relays = True
+            leader.send(messages.Share(follower.number, basis_points))
+
     @staticmethod
     def _check_follows(worker: WorkerProcess) -> None:
         if worker.state is WorkerState.GONE or worker.dropped:

@@ -32,7 +32,7 @@ from ..registry.registry import RuntimeComponentRegistry
 from ..router.bell import Doorbell
 from ..router.channel import ChannelEnd
 from ..router.life import DeathWatch
-from ..router.route import MAX_SEATS, even_shares
+from ..router.route import BASIS_POINTS, MAX_SEATS, even_shares
 from ..worker import messages
 from .component import Component
 from .fork_server import Spawner
@@ -388,6 +388,20 @@ class Supervisor:
             check_follower(component.manifest, manifest)
             for keeper in component.seats.values():
                 await keeper.add_follower(manifest, role, compares=compares)
+
+    async def set_weight(self, name: str, version: str, basis_points: int) -> None:
+        """Let those that follow in a version supply so many of the replies."""
+        if type(basis_points) is not int or not 0 <= basis_points <= BASIS_POINTS:
+            raise ConfigError(
+                f"a weight is a number of basis points from 0 to {BASIS_POINTS}, "
+                f"not {basis_points!r}",
+                component=name,
+                phase="set_weight",
+            )
+        component = find_component(self._components, name)
+        wanted = self._registry.manifest(name, version).version
+        for keeper in component.seats.values():
+            await keeper.set_weight(wanted, basis_points)
 
     async def remove_followers(self, name: str, version: str | None) -> int:
         """End those that follow, of one version or of all; return how many."""

@@ -70,6 +70,8 @@ class WorkerProcess:
         self.has_caught_up = False
         #: What it follows for.
         self.role = Role.CANDIDATE
+        #: Whether it hands replies to the leader.
+        self.relays = False
         #: Why it follows no more.
         self.dropped = ""
         self.gone = asyncio.Event()

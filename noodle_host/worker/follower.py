@@ -9,6 +9,7 @@ the leader waits for their replies.
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -75,6 +76,10 @@ class Follower:
         self._replayer = Replayer(moment, self._reader)
         #: The generators of commands that stream, by channel and call id.
         self.tasks: dict[tuple[int, int], Iterator[object]] = {}
+        #: Hands the reply to the record at a position to the leader, if that wants it.
+        self.relay: Callable[[int, int, Body], None] | None = None
+        # Executed, or met, before the leader had answered it.
+        self._early: deque[tuple[Record, tuple[int, Body] | None]] = deque()
         self.order = order
         self.divergence: Divergence | None = None
         page[layout.BELL_ORDER] = order
@@ -98,6 +103,8 @@ class Follower:
                 break
         self._page[layout.BELL_ORDER] = self.order
         self._reader.trim()
+        if self._early:
+            self._settle_early()
         return self.order != began
 
     def _next(self) -> bool:
@@ -106,11 +113,18 @@ class Follower:
             return False
         if self._page[layout.BELL_DROPPED]:
             raise LostTrackError
+        status = self._reader.status(record[0])
+        if record[1] == layout.QUERY:
+            if not status:
+                self._meet_query(record)
+            return True
         if record[7] <= self.order:
             # Part of the state that was taken over.
             return True
-        status = self._reader.status(record[0])
         if not status & layout.STATUS_ANSWERED:
+            if record[2] & layout.SHARE and self.relay is not None:
+                self._answer_early(record)
+                return True
             self._reader.unread(record)
             return False
         if status & layout.STATUS_SKIPPED:
@@ -123,6 +137,42 @@ class Follower:
         self._check(record, status, kind, body, effects.problem)
         self._executed(record[7])
         return True
+
+    # -- the share of a canary ------------------------------------------------
+
+    def _answer_early(self, record: Record) -> None:
+        """Execute a command of the share as soon as it is there; the leader waits for it."""
+        assert self.relay is not None
+        self._replayer.begin()
+        kind, body = self._execute(record, self._replayer)
+        self._replayer.finish()
+        self._executed(record[7])
+        self._early.append((record, (kind, body)))
+        self.relay(record[0], kind, body)
+
+    def _meet_query(self, record: Record) -> None:
+        if self.relay is None:
+            # Not needed for the state; whoever leads next answers it.
+            self._early.append((record, None))
+            return
+        outcome = self._query(record)
+        self._early.append((record, outcome))
+        self.relay(record[0], *outcome)
+
+    def _query(self, record: Record) -> tuple[int, Body]:
+        self._moment.effects = None
+        return self._executor.run(record[5], bool(record[2] & layout.BY_NAME), record[11])
+
+    def _settle_early(self) -> None:
+        """Let go of what the leader has answered."""
+        while self._early:
+            record, outcome = self._early[0]
+            status = self._reader.status(record[0])
+            if not status & layout.STATUS_ANSWERED:
+                return
+            self._early.popleft()
+            if record[1] != layout.QUERY and outcome is not None:
+                self._check(record, status, *outcome, "")
 
     def _execute(self, record: Record, effects: Replayer) -> tuple[int, Body]:
         moment = self._moment
@@ -186,11 +236,20 @@ class Follower:
     def finish(self, recorder: Recorder, verdict: Verdict, answer: Answer) -> None:
         """Execute what the dead leader had begun, and see that it is answered."""
         writer = recorder.writer
+        self.catch_up()
+        self._settle_early()
+        while self._early:
+            record, early = self._early.popleft()
+            if not self._reader.status(record[0]) & layout.STATUS_ANSWERED:
+                note = functools.partial(writer.set_status, record[0], layout.STATUS_ANSWERED)
+                answer(record, *(early or self._query(record)), note)
+        self.relay = None
         while True:
             self.catch_up()
-            record = self._reader.read()
-            if record is None:
+            begun = self._reader.read()
+            if begun is None:
                 return
+            record = begun
             position, order = record[0], record[7]
             deaths = self._reader.deaths(position) + 1
             outcome = verdict(record, deaths)

@@ -31,6 +31,8 @@ class Keeper:
     ) -> None:
         self.writer = writer
         self.followers: dict[int, Doorbell] = {}
+        #: The first order that is not answered yet, or one that never comes.
+        self.unanswered: Callable[[], int] = lambda: layout.ORDER_MASK
         self._want_checkpoint = want_checkpoint
         self._on_dropped = on_dropped
         self._checkpoint = 0
@@ -52,7 +54,7 @@ class Keeper:
             orders = {n: bell.words[layout.BELL_ORDER] for n, bell in self.followers.items()}
             slowest = min(orders, key=orders.__getitem__, default=-1)
             follows = orders.get(slowest, self._checkpoint)
-            writer.forget(min(follows, self._checkpoint))
+            writer.forget(min(follows, self._checkpoint, self.unanswered() - 1))
             if follows < self._checkpoint and writer.used_bytes > self._too_much:
                 # Before anything is overwritten that it has not read.
                 self.followers.pop(slowest).words[layout.BELL_DROPPED] = 1
@@ -81,6 +83,10 @@ class Keeper:
         if order == self._nudged:
             return
         self._nudged = order
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the followers that sleep."""
         for bell in self.followers.values():
             bell.ring_if_asleep()
 

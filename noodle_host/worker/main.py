@@ -31,7 +31,6 @@ from .spec import FD_NAMES, WorkerSpec, decode_spec
 from .steps import Step, Steps
 from .tenure import Tenure
 
-_LONGEST_SLEEP_S: Final = 1.0
 _LONGEST_PROBLEM_CHARS: Final = 8_000
 
 #: Syntax trees are deep, and decoding one takes several levels for each of its own.
@@ -161,7 +160,7 @@ class Worker:
                 continue
             looked = False
             tenure.rest()
-            if sleepers[leads].sleep(ready, _LONGEST_SLEEP_S):
+            if sleepers[leads].sleep(ready, tenure.longest_sleep_s):
                 self._bell.drain()
                 self._take_orders()
 
@@ -202,6 +201,10 @@ class Worker:
                 tenure.unfollow(number)
             case messages.Checkpointed(order):
                 tenure.checkpointed(order)
+            case messages.Share(number, basis_points):
+                tenure.set_share(number, basis_points)
+            case messages.Relay():
+                tenure.relay(fds)
             case messages.CheckHealth():
                 self._report_health()
             case messages.Stop():

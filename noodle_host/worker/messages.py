@@ -122,9 +122,14 @@ class Checkpointed(Message, frozen=True, array_like=True, tag=True):
 
 
 class Share(Message, frozen=True, array_like=True, tag=True):
-    """That part of the commands, in basis points, is answered by who follows."""
+    """That follower supplies the replies of so many calls, in basis points."""
 
+    number: int
     basis_points: int
+
+
+class Relay(Message, frozen=True, array_like=True, tag=True):
+    """Hand the replies of your share to the leader. Descriptors: segment, page, bell."""
 
 
 class CheckHealth(Message, frozen=True, array_like=True, tag=True):
@@ -269,6 +274,7 @@ AnyMessage = (
     | Unfollow
     | Checkpointed
     | Share
+    | Relay
     | CheckHealth
     | Stop
     | Loaded

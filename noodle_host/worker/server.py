@@ -14,12 +14,13 @@ from ..router.journal import source
 from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
 from .effects import Effects
-from .executor import Executor, digest
+from .executor import Body, Executor, digest
 from .inlet import Inlet
 from .keeper import Keeper
 from .messages import Lead
 from .moment import Moment
 from .nested import NestedReplies
+from .share import ShareKeeper
 from .tasks import Tasks
 
 
@@ -50,15 +51,19 @@ class Server:
         self._is_blocked = False
         self._dead: Lead | None = None
         self.tasks = tasks
+        self.share = ShareKeeper()
         self.inlets: dict[int, Inlet] = {}
 
     def begin(self, order: int, keeper: Keeper | None) -> None:
         """Lead: ``order`` was the last that was given before."""
         self._moment.order = self._inherited = order
         self._keeper = self.tasks.keeper = keeper
+        if keeper is not None:
+            keeper.unanswered = self.share.oldest_order
 
     def end(self) -> None:
         """Lead no more: somebody else reads and writes the lanes from here on."""
+        self.share.give(0, 0)
         if self._keeper is not None:
             self._keeper.close()
         self._keeper = self.tasks.keeper = None
@@ -117,6 +122,8 @@ class Server:
                 self._distrust(inlet, error)
         if self.tasks:
             worked = self.tasks.step() or worked
+        if self.share.due_ns:
+            worked = self.share.expire() or worked
         return worked
 
     def _distrust(self, inlet: Inlet, error: Exception) -> None:
@@ -147,7 +154,11 @@ class Server:
         if kind == layout.CALL:
             self._call(inlet, record)
             return
-        if kind == layout.STREAM:
+        if kind == layout.RELAY:
+            # The method word is the kind, the key hash the position in the journal.
+            body = self._payload(inlet, record)
+            self.share.relayed(record[6], record[5], bytes(body))
+        elif kind == layout.STREAM:
             if not self._begin_task(inlet, record):
                 reader.position = record[0]
                 self._is_blocked = True
@@ -188,6 +199,9 @@ class Server:
                 self._command(inlet, record, self._keeper, effects)
                 return
         if self._keeper is not None:
+            if kind == layout.CALL and self.share.takes(record[6]):
+                self._ask_follower(inlet, record, self._keeper)
+                return
             # A query is not repeated by anybody who follows.
             moment.effects = None
         elif stamped:
@@ -241,7 +255,9 @@ class Server:
         inlet.stamp(position, layout.WORD_ORDER, order)
         origin = source(inlet.caller_seat, inlet.channel)
         writer = keeper.writer
-        entry = writer.write(kind, flags & ~layout.SLAB, call_id, number, origin, order, payload)
+        is_shared = kind == layout.CALL and self.share.takes(record[6])
+        noted = flags & ~layout.SLAB | (layout.SHARE if is_shared else 0)
+        entry = writer.write(kind, noted, call_id, number, origin, order, payload)
         if entry < 0:
             inlet.stamp(position, layout.WORD_ORDER, 0)
             reader.position = position
@@ -260,6 +276,12 @@ class Server:
             status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
         if flags & layout.NESTED:
             self._nested.keep(inlet.caller_seat, call_id, answer, body)
+        if is_shared:
+            send = functools.partial(self._send_shared, inlet, record, keeper, entry, status)
+            self.share.wait_for(entry, order, lambda: (answer, body), send)
+            reader.retire(reader.position)
+            keeper.wake()
+            return
         if kind == layout.NOTIFY:
             self._lose(answer, body)
         elif not inlet.reply(answer, call_id, body):
@@ -269,6 +291,51 @@ class Server:
         writer.set_status(entry, status)
         reader.retire(reader.position)
         keeper.after(order)
+
+    def _ask_follower(self, inlet: Inlet, record: Record, keeper: Keeper) -> None:
+        """Have a query of the share answered by the follower, in the order of the commands."""
+        if not keeper.has_room():
+            inlet.reader.position = record[0]
+            self._is_blocked = True
+            return
+        number, flags, order = record[5], record[2], self._moment.order
+        lease = self._payload(inlet, record)
+        payload = lease if type(lease) is bytes else bytes(lease)
+        origin = source(inlet.caller_seat, inlet.channel)
+        noted = flags & ~layout.SLAB | layout.SHARE
+        entry = keeper.writer.write(layout.QUERY, noted, record[4], number, origin, order, payload)
+        by_name = bool(flags & layout.BY_NAME)
+        send = functools.partial(
+            self._send_shared, inlet, record, keeper, entry, layout.STATUS_ANSWERED
+        )
+        self.share.wait_for(entry, order, lambda: self._query(number, by_name, payload), send)
+        inlet.reader.retire(inlet.reader.position)
+        keeper.wake()
+
+    def _query(self, number: int, by_name: bool, payload: bytes) -> tuple[int, Body]:
+        effects, self._moment.effects = self._moment.effects, None
+        try:
+            return self._executor.run(number, by_name, payload)
+        finally:
+            self._moment.effects = effects
+
+    def _send_shared(
+        self,
+        inlet: Inlet,
+        record: Record,
+        keeper: Keeper,
+        entry: int,
+        status: int,
+        kind: int,
+        body: Body,
+    ) -> None:
+        call_id = record[4]
+        if record[2] & layout.NESTED:
+            self._nested.keep(inlet.caller_seat, call_id, kind, body)
+        if inlet.reply(kind, call_id, body):
+            keeper.writer.set_status(entry, status)
+        else:
+            inlet.when_sent(functools.partial(keeper.writer.set_status, entry, status))
 
     # -- after a death -----------------------------------------------------
 

@@ -14,6 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from ..errors import StateError
 from ..router import codec, layout
@@ -25,7 +26,7 @@ from ..router.lane import CorruptLaneError, Record
 from ..router.segment import Segment
 from . import capture, messages, snapshot
 from .context import WorkerContext
-from .control import Control
+from .control import Control, attach_channel
 from .effects import Numbered, Recorder
 from .executor import Body, Executor
 from .follower import Follower, LostTrackError
@@ -38,6 +39,9 @@ from .server import Server
 from .steps import Step, Steps
 from .task import send_unsent
 from .tasks import Tasks
+
+#: Nobody sleeps longer than this without looking again.
+LONGEST_SLEEP_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,12 @@ class Tenure:
             self._control.send(messages.CaughtUp())
         self._report_divergence()
         return worked
+
+    @property
+    def longest_sleep_s(self) -> float:
+        """How long it may sleep if nothing happens."""
+        due_ns = self.server.share.due_ns
+        return max(0.0, (due_ns - time.monotonic_ns()) / 1e9) if due_ns else LONGEST_SLEEP_S
 
     @property
     def idle(self) -> bool:
@@ -342,7 +352,8 @@ class Tenure:
         inlet = self.server.inlets.get(channel_of(record[6]))
         if record[1] == layout.STEP and inlet is not None:
             send_unsent(inlet, record[4], kind, body, record[7])
-        if record[1] != layout.CALL or inlet is None or inlet.reply(kind, record[4], body):
+        answered = (layout.CALL, layout.QUERY)
+        if record[1] not in answered or inlet is None or inlet.reply(kind, record[4], body):
             note()
         else:
             inlet.when_sent(note)
@@ -361,6 +372,7 @@ class Tenure:
         report = socket.socket(fileno=fds.pop(0)) if order.copy else None
         successor = Doorbell.attach(*fds) if fds else None
         self.leads = False
+        self.server.share.answer_all()
         last = self.server.order
         head = self._head(order.schema)
         tasks = self._tasks.suspend()
@@ -479,11 +491,32 @@ class Tenure:
         bell = followers.pop(number, None)
         if bell is not None:
             bell.close()
+        if self.server.share.follower == number:
+            self.server.share.give(0, 0)
         pid = self._children.get(number)
         if pid is not None:
             # Not reaped yet, so the number is still its own.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    def set_share(self, number: int, basis_points: int) -> None:
+        """Let a follower supply the replies of a part of the calls."""
+        if self._keeper is not None and (number in self._keeper.followers or not basis_points):
+            self.server.share.give(number, basis_points)
+
+    def relay(self, fds: list[int]) -> None:
+        """Hand the replies of the share to the leader from now on."""
+        if self._follower is None:
+            for fd in fds:
+                os.close(fd)
+            return
+        outbox = attach_channel(fds, caller=True).outbox
+
+        def send(position: int, kind: int, body: Body) -> None:
+            # No room: the leader answers by itself.
+            outbox.send(layout.RELAY, 0, 0, kind, position, 0, body)
+
+        self._follower.relay = send
 
     def checkpointed(self, order: int) -> None:
         """The host has the state after ``order``."""
