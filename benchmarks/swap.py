@@ -151,8 +151,7 @@ class HostSubject:
             on_event=lambda event: events.append((event.step, time.perf_counter())),
         )
         steps = {
-            step: (began_s, ended_s)
-            for (step, began_s), (_, ended_s) in itertools.pairwise(events)
+            step: (began_s, ended_s) for (step, began_s), (_, ended_s) in itertools.pairwise(events)
         }
         return Happening(report.pause_s, report.total_s, steps)
 
@@ -160,8 +159,9 @@ class HostSubject:
         """Kill the leader; return when the follower, of the other version, answers."""
         (info,) = [info for info in self._host.components() if info.name == self._name]
         worker = info.seats[0].worker
-        assert worker is not None
-        os.kill(worker.pid, signal.SIGKILL)
+        pid = None if worker is None else worker.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
         self._host.call(self._name, "size")
         self._versions.reverse()
         return Happening()
