@@ -218,7 +218,7 @@ _AT_EVENTS = [
 
 
 @pytest.mark.parametrize(
-    ("model", "bakes", "event", "role", "how"), _AT_EVENTS if _FULL else _AT_EVENTS[::5]
+    ("model", "bakes", "event", "role", "how"), _AT_EVENTS if _FULL else _AT_EVENTS[::7]
 )
 def test_a_worker_that_dies_or_stops_between_two_steps_costs_nobody_anything(
     model: str,
@@ -305,7 +305,7 @@ def test_a_caller_that_dies_or_stops_while_what_it_calls_is_swapped(
     assert (_pid(host, "teller") == teller) == (how == "stop")
 
 
-@pytest.mark.parametrize("event", _EVENTS if _FULL else _EVENTS[::3])
+@pytest.mark.parametrize("event", _EVENTS if _FULL else _EVENTS[::5])
 @pytest.mark.parametrize("how", ["kill", "stop"])
 @pytest.mark.parametrize("hit", ["kv", "journal", "teller"])
 def test_a_caller_is_swapped_while_it_or_what_it_calls_dies_or_stops(
@@ -352,7 +352,7 @@ def _deaths_of_the_host() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "step"), _deaths_of_the_host() if _FULL else _deaths_of_the_host()[::2]
+    ("name", "step"), _deaths_of_the_host() if _FULL else _deaths_of_the_host()[::3]
 )
 def test_a_host_that_is_killed_at_a_step_of_a_swap_leaves_nothing(
     name: str, step: str, leftovers: Any, new_hosting: Callable[..., Any]
