@@ -130,8 +130,16 @@ class SeatKeeper:
         """Have a worker serve the seat, which nobody does now."""
         self.introduce_followers(worker)
         worker.lead(dead)
-        timeout_s = self._startup_timeout_s(worker.manifest)
-        await worker.reach(WorkerState.SERVING, timeout_s, "lead")
+        # Without a limit: it may have a long journal to repeat, or a long command to finish.
+        await worker.until(lambda: worker.state in (WorkerState.SERVING, WorkerState.GONE))
+        if worker.state is WorkerState.GONE:
+            raise worker.failure or StartError(
+                f"the worker died before it led: {worker.how_it_ended()}",
+                component=worker.manifest.name,
+                version=worker.manifest.version,
+                worker=worker.pid,
+                phase="lead",
+            )
         self.enthrone(worker)
 
     def introduce_followers(self, leader: WorkerProcess) -> None:
@@ -181,8 +189,7 @@ class SeatKeeper:
         """Have the leader's state written, for a follower to start from; raises StateError."""
         number = next(self._means.numbers) if follower is None else follower.number
         fork = leader.manifest.state.fork
-        # In a form that whoever may lead next can take over.
-        schema = min(worker.manifest.state.schema for worker in (leader, *self.followers.values()))
+        schema = 0 if follower is None else follower.manifest.state.schema
 
         def send(fd: int) -> None:
             fds = [fd] if follower is None else [fd, *follower.bell.fds()]
@@ -196,6 +203,7 @@ class SeatKeeper:
                     "its state holds shared memory, which goes on changing while it is followed",
                     hint='say model = "snapshot" in the manifest, or keep that in the process',
                 )
+            copy.manifest = leader.manifest
             return copy
         except StateError as error:
             leader.send(messages.Unfollow(number))
@@ -325,6 +333,8 @@ class SeatKeeper:
         while (follower := self._best_follower()) is not None:
             try:
                 await self.lead(follower, dead)
+                if self._restorable() != self.manifest:
+                    self.want_checkpoint(follower)
                 if follower.role is Role.STANDBY:
                     self._later(self._add_standby())
                 return
@@ -340,7 +350,7 @@ class SeatKeeper:
                 raise CannotStayUpError
             await asyncio.sleep(delay_s)
             try:
-                worker = await self.load(self.manifest)
+                worker = await self.load(self._restorable())
                 await self.prepare(worker, self._checkpoint)
                 await self.lead(worker, dead)
             except HostError as error:
@@ -353,6 +363,18 @@ class SeatKeeper:
             else:
                 self.restarts += 1
                 return
+
+    def _restorable(self) -> Manifest:
+        """The version to start from the last copy: an older one cannot read a newer form.
+
+        Such a copy is there for the moment between the death of a newer version, when an
+        older one that follows takes over, and the next checkpoint.
+        """
+        copy = self._checkpoint
+        if copy is None or copy.schema <= self.manifest.state.schema or copy.manifest is None:
+            return self.manifest
+        _LOG.warning("%s is started from a state that only it can read", copy.manifest)
+        return copy.manifest
 
     # -- who follows -----------------------------------------------------------
 
@@ -378,9 +400,10 @@ class SeatKeeper:
                 await self.prepare(worker, follows=False)
                 self.followers[worker.number] = worker
                 copy = await self.copy_state(leader, worker)
-                self.keep_copy(copy)
-                leader.send(messages.Checkpointed(copy.order))
-                await self.prepare(worker, self._checkpoint, compares=compares)
+                try:
+                    await self.prepare(worker, copy, compares=compares)
+                finally:
+                    copy.close()
                 async with asyncio.timeout(self._means.config.swap_timeout_s):
                     await worker.until(
                         lambda: (

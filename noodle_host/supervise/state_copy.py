@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import StateError
+from ..registry.manifest import Manifest
 from ..router.codec import from_wire
 from ..router.packets import PacketSocket
 from ..worker import messages
@@ -24,6 +25,8 @@ class StateCopy:
         self.fds = fds
         self.order = order
         self.schema = schema
+        #: The version that has written it.
+        self.manifest: Manifest | None = None
         self.size_bytes = size_bytes(fds[0])
 
     @property

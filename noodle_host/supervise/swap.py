@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from ..errors import HostError, SwapError
 from ..model import Role, SwapEvent
@@ -114,15 +115,9 @@ class Swap:
             await self._take(steps[:cut])
             # The order to yield cannot be taken back: from here on to the end, whoever
             # gives up waiting for it.
-            rest = asyncio.create_task(self._take(steps[cut:]))
-            while not rest.done():
-                try:
-                    await asyncio.shield(rest)
-                except asyncio.CancelledError:
-                    if rest.done():
-                        raise
+            await _to_the_end(self._take(steps[cut:]))
         except BaseException as error:
-            await asyncio.shield(self._take_back())
+            await _to_the_end(self._take_back())
             if isinstance(error, HostError):
                 raise self._failed(error) from error
             raise
@@ -193,9 +188,6 @@ class Swap:
         keeper.followers[new.number] = new
         copy = await keeper.copy_state(self._old, new)
         self._state_bytes = copy.size_bytes
-        # Whoever succeeds may start from it as well.
-        keeper.keep_copy(copy)
-        self._old.send(messages.Checkpointed(copy.order))
         self._copy = copy
 
     async def _restore(self) -> None:
@@ -240,6 +232,11 @@ class Swap:
             new.lead(old)
         await self._either(new.until(lambda: new.state in (WorkerState.SERVING, WorkerState.GONE)))
         self._check_alive(new)
+        if self._copy is not None and keeper.seat.journal is not None:
+            # Not before: it may be in the form of an older schema, and nobody knew whether
+            # it can be taken over.
+            keeper.keep_copy(self._copy)
+            self._copy = None
         keeper.enthrone(new)
 
     async def _retire(self) -> None:
@@ -285,7 +282,7 @@ class Swap:
             keeper.forget(new)
             if old.state is not WorkerState.GONE:
                 old.send(messages.Unfollow(new.number))
-        if self._copy is not None and keeper.seat.journal is None:
+        if self._copy is not None:
             self._copy.close()
         # It may have yielded, or have the order to; it leads again after that.
         if self.step in (
@@ -303,3 +300,12 @@ class Swap:
                     await old.until(
                         lambda: old.kept or old.state in (WorkerState.SERVING, WorkerState.GONE)
                     )
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that must not be cut short, whoever is cancelled that waits for it."""
+    task = asyncio.create_task(work)
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    task.result()

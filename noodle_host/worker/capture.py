@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from ..errors import StateError
+from ..errors import CallError, StateError
 from ..router import codec
 from ..router.packets import PacketSocket
 from . import messages, snapshot
@@ -60,6 +60,14 @@ def report(sock: socket.socket, head: StateHead, state: Callable[[], object]) ->
                 component=head.component,
                 version=head.version,
                 phase="snapshot",
+            ) from error
+        except CallError as error:
+            raise StateError(
+                error.message,
+                component=head.component,
+                version=head.version,
+                phase="snapshot",
+                hint=error.hint,
             ) from error
         except Exception as error:
             raise StateError(

@@ -152,7 +152,7 @@ class Tasks:
 
     def _cannot_move(self, method: Method) -> HostError:
         return CallError(
-            f"{method.name}() was under way when its worker was replaced, and cannot go on",
+            f"the task {method.name}() cannot go on in another worker",
             component=self._executor.component,
             version=self._executor.version,
             hint="implement resume(), or mark it @query if it only reads",
@@ -265,6 +265,12 @@ class Tasks:
             for key, task in self._running.items()
             if task.is_command
         ]
+
+    def check_can_move(self) -> None:
+        """Raise HostError if a command is under way that no other worker can go on with."""
+        for task in self._running.values():
+            if task.is_command and self._resume is None:
+                raise self._cannot_move(self._executor.method(task.slot.method))
 
     def end(self) -> None:
         """Close all; whoever holds the seat next tells their callers."""

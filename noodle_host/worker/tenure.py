@@ -448,6 +448,8 @@ class Tenure:
         hooks, own = self._component.hooks, self._manifest.state.schema
 
         def state() -> object:
+            if self._journal is not None:
+                self._tasks.check_can_move()
             effects, self._moment.effects = self._moment.effects, None
             try:
                 state = hooks.snapshot()
