@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from noodle_host import Host
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -18,28 +20,35 @@ def _blocks(language: str) -> list[str]:
 
 def _write_plugins(folder: Path) -> None:
     manifest = _blocks("toml")[0]
-    greeter, _, shop = _blocks("python")
-    for name, code in (("greeter", greeter), ("shop", shop)):
-        plugin = folder / name / "1.0.0"
+    greeter, _, shop, tally, _ = _blocks("python")
+    for name, version, code, more in (
+        ("greeter", "1.0.0", greeter, ""),
+        ("shop", "1.0.0", shop, '[requires]\ngreeter = ">=1"\n'),
+        ("tally", "1.0.0", tally, _blocks("toml")[1]),
+        ("tally", "2.0.0", tally, _blocks("toml")[1]),
+    ):
+        plugin = folder / name / version
         plugin.mkdir(parents=True)
         text = manifest.replace("greeter", name).replace("Greeter", name.capitalize())
-        if name == "shop":
-            text += '\n[requires]\ngreeter = ">=1"\n'
+        text = text.replace("1.0.0", version) + "\n" + more
         (plugin / "component.toml").write_text(text)
         (plugin / f"{name}.py").write_text(code)
 
 
-def test_the_example_of_a_host_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("block", "printed"), [(1, "0\n1\n2\n"), (4, "2 tally\n{'Ann': 2}\n")]
+)
+def test_the_examples_of_a_host_run(tmp_path: Path, block: int, printed: str) -> None:
     _write_plugins(tmp_path / "plugins")
     result = subprocess.run(
-        [sys.executable, "-c", _blocks("python")[1]],
+        [sys.executable, "-c", _blocks("python")[block]],
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert (result.stdout, result.stderr) == ("0\n1\n2\n", "")
+    assert (result.stdout, result.stderr) == (printed, "")
 
 
 def test_the_example_of_a_component_that_calls_another_works(tmp_path: Path) -> None:

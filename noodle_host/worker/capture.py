@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,8 @@ from ..router import codec
 from ..router.packets import PacketSocket
 from . import messages, snapshot
 from .nested import Kept
+
+_NICENESS: Final = 10
 
 
 class StateHead(msgspec.Struct, frozen=True, array_like=True):
@@ -101,6 +104,8 @@ def fork_and_report(sock: socket.socket, head: StateHead, state: Callable[[], ob
         # Ctrl-C is for the host; a signal handler of the component's is not for the copy.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
+        # Whoever serves, and whoever calls, comes first.
+        os.nice(_NICENESS)
         report(sock, head, state)
     finally:
         os._exit(0)
