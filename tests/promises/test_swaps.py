@@ -13,7 +13,7 @@ from noodle_host import Host
 
 _SWAPS = 1000 if os.environ.get("NOODLE_HOST_FULL") == "1" else 25
 # What was executed is part of the states: a long run must not make them large.
-_PACE_S = 0.002 if _SWAPS > 25 else 0.0
+_PACE_S = 0.01 if _SWAPS > 25 else 0.0
 #: Answers between two swaps.
 _BETWEEN = 20
 #: What a call may take in all of it, whatever else the machine does.
