@@ -33,6 +33,8 @@ _PLUGINS: Final = Path(__file__).parent / "plugins"
 #: Of a window without a swap, and of what follows a swap and still is of its window.
 _WINDOW_S: Final = 0.1
 _TURN_CALLS: Final = 2000
+#: A call that takes longer is not waited for.
+_LONGEST_S: Final = 30.0
 _PADDING: Final = bytes(56)
 
 
@@ -351,7 +353,9 @@ def _host() -> Iterator[Host]:
             for version in VERSIONS:
                 _make_plugin(Path(folder) / name / version, name, version)
         # Killing leaders is what is measured here.
-        config = HostConfig(restart=RestartPolicy(quarantine_after=1_000_000))
+        config = HostConfig(
+            restart=RestartPolicy(quarantine_after=1_000_000), call_timeout_s=_LONGEST_S
+        )
         with Host(folder, config=config) as host:
             yield host
 
