@@ -23,8 +23,10 @@ from .native import LaneMemory, LaneReader, LaneWriter
 from .segment import Segment
 from .slab import ArenaWriter
 
-#: One of so many positions is remembered, to know how far an order reaches.
+#: One of so many positions is remembered, to know how far an order reaches; and one in
+#: so many bytes, because a command may take much from outside.
 _MARK_EVERY: Final = 64
+_MARK_BYTES: Final = 1 << 18
 #: What a command and what it takes from outside may need before it is begun.
 _ROOM_BYTES: Final = 4 * layout.INLINE_BYTES
 #: A reader that only follows looks through what it remembers once in so many marks.
@@ -104,12 +106,14 @@ class JournalIndex:
         self._marks: deque[tuple[int, int]] = deque()
         # (order, offset): payloads that stand in the arena.
         self._slabs: deque[tuple[int, int]] = deque()
+        self._last_mark = 0
 
     def note(self, order: int, position: int, slab: int) -> None:
         """A record stands at ``position``; ``slab`` is the offset of its payload, or 0."""
         if order != self.order:
             self.order = order
-            if order % _MARK_EVERY == 0:
+            if order % _MARK_EVERY == 0 or position - self._last_mark >= _MARK_BYTES:
+                self._last_mark = position
                 self._marks.append((order, position))
         if slab:
             self._slabs.append((order, slab))
@@ -125,15 +129,19 @@ class JournalIndex:
         return begin, slabs
 
     def trim(self, retired: int) -> None:
-        """Forget what the leader has forgotten."""
-        if len(self._marks) < _TRIM_EVERY:
-            return
+        """Forget what the leader has forgotten, once in a while."""
+        if len(self._marks) >= _TRIM_EVERY:
+            self.forget_before(retired)
+
+    def forget_before(self, retired: int) -> None:
+        """Forget what stands before a position."""
         order = 0
         for mark, position in self._marks:
             if position > retired:
                 break
             order = mark
-        self.forget(order)
+        if order:
+            self.forget(order)
 
     @property
     def slabs(self) -> set[int]:
@@ -199,6 +207,8 @@ class JournalReader:
 
     def writer(self) -> JournalWriter:
         """Lead from here on: the last leader writes no more."""
+        # What that has forgotten may be in use for something else.
+        self._index.forget_before(self._lane.retired)
         ahead = JournalReader(self._journal, self.position)
         while ahead.read() is not None:
             pass

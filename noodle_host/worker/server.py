@@ -49,6 +49,8 @@ class Server:
         # Commands up to here were answered before this worker led.
         self._inherited = 0
         self._is_blocked = False
+        # Commands whose reply waits for room: position in the journal -> order.
+        self._unsent: dict[int, int] = {}
         self._dead: Lead | None = None
         self.tasks = tasks
         self.share = ShareKeeper()
@@ -59,7 +61,7 @@ class Server:
         self._moment.order = self._inherited = order
         self._keeper = self.tasks.keeper = keeper
         if keeper is not None:
-            keeper.unanswered = self.share.oldest_order
+            keeper.unanswered = self._oldest_unanswered
 
     def end(self) -> None:
         """Lead no more: somebody else reads and writes the lanes from here on."""
@@ -277,7 +279,7 @@ class Server:
         if flags & layout.NESTED:
             self._nested.keep(inlet.caller_seat, call_id, answer, body)
         if is_shared:
-            send = functools.partial(self._send_shared, inlet, record, keeper, entry, status)
+            send = functools.partial(self._send_shared, inlet, record, keeper, entry, status, order)
             self.share.wait_for(entry, order, lambda: (answer, body), send)
             reader.retire(reader.position)
             keeper.wake()
@@ -285,7 +287,7 @@ class Server:
         if kind == layout.NOTIFY:
             self._lose(answer, body)
         elif not inlet.reply(answer, call_id, body):
-            inlet.when_sent(functools.partial(writer.set_status, entry, status))
+            self._note_when_sent(inlet, keeper, entry, status, order)
             reader.retire(reader.position)
             return
         writer.set_status(entry, status)
@@ -306,7 +308,7 @@ class Server:
         entry = keeper.writer.write(layout.QUERY, noted, record[4], number, origin, order, payload)
         by_name = bool(flags & layout.BY_NAME)
         send = functools.partial(
-            self._send_shared, inlet, record, keeper, entry, layout.STATUS_ANSWERED
+            self._send_shared, inlet, record, keeper, entry, layout.STATUS_ANSWERED, order
         )
         self.share.wait_for(entry, order, lambda: self._query(number, by_name, payload), send)
         inlet.reader.retire(inlet.reader.position)
@@ -326,6 +328,7 @@ class Server:
         keeper: Keeper,
         entry: int,
         status: int,
+        order: int,
         kind: int,
         body: Body,
     ) -> None:
@@ -335,7 +338,22 @@ class Server:
         if inlet.reply(kind, call_id, body):
             keeper.writer.set_status(entry, status)
         else:
-            inlet.when_sent(functools.partial(keeper.writer.set_status, entry, status))
+            self._note_when_sent(inlet, keeper, entry, status, order)
+
+    def _note_when_sent(
+        self, inlet: Inlet, keeper: Keeper, entry: int, status: int, order: int
+    ) -> None:
+        """Have the journal keep a command until its reply has found room."""
+        self._unsent[entry] = order
+
+        def note() -> None:
+            keeper.writer.set_status(entry, status)
+            self._unsent.pop(entry, None)
+
+        inlet.when_sent(note)
+
+    def _oldest_unanswered(self) -> int:
+        return min(self.share.oldest_order(), *self._unsent.values(), layout.ORDER_MASK)
 
     # -- after a death -----------------------------------------------------
 
