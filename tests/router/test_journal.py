@@ -224,10 +224,9 @@ class JournalMachine(RuleBasedStateMachine):
         assert fresh.live_bytes == wanted
 
 
-JournalMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+JournalMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
-@pytest.mark.xfail(reason="a successor remembers what was forgotten before it led", strict=False)
 class TestJournal(JournalMachine.TestCase):
     """Any sequence of writing, reading, forgetting and succeeding."""
 
@@ -255,7 +254,6 @@ def read_all(reader: JournalReader) -> list[tuple[int, bytes]]:
     return records
 
 
-@pytest.mark.xfail(reason="a successor remembers what was forgotten before it led", strict=True)
 def test_a_successor_does_not_give_away_what_is_still_to_be_read(journal: Journal) -> None:
     """It has come by payloads that are forgotten, whose memory holds others by now."""
     heir, slow = JournalReader(journal), JournalReader(journal)
@@ -275,7 +273,6 @@ def test_a_successor_does_not_give_away_what_is_still_to_be_read(journal: Journa
     assert read_all(slow) == [(131, b"b" * _LARGE), (132, b"c" * _LARGE)]
 
 
-@pytest.mark.xfail(reason="a successor remembers what was forgotten before it led", strict=True)
 def test_a_successor_does_not_unforget(journal: Journal) -> None:
     heir = JournalReader(journal)
     writer = JournalReader(journal).writer()
@@ -302,7 +299,6 @@ def test_what_is_forgotten_makes_room_for_as_much(journal: Journal) -> None:
     assert writer.used_bytes == layout.HEADER_BYTES + 304
 
 
-@pytest.mark.xfail(reason="only every 64th order can be forgotten up to", strict=True)
 def test_one_large_epoch_can_be_forgotten() -> None:
     """However much few commands write, when all have read it there is room again."""
     journal = Journal.create("test-journal", lane_bytes=1 << 20)
