@@ -431,3 +431,16 @@ def test_a_large_journal_gives_its_memory_back() -> None:
         assert os.fstat(journal.segment.fd).st_blocks * 512 < 8 << 20
     assert writer.tail > 2 << 24
     journal.close()
+
+
+@pytest.mark.xfail(reason="a refused write is remembered as if it stood somewhere", strict=True)
+def test_a_write_that_was_refused_can_be_made_later(journal: Journal) -> None:
+    writer = JournalReader(journal).writer()
+    write_all(writer, range(1, 128), bytes(400))
+    large = bytes(layout.INLINE_BYTES)
+    assert writer.write(layout.CALL, 0, 0, 0, 0, 128, large) == -1
+    writer.forget(127)
+    position = writer.write(layout.CALL, 0, 0, 0, 0, 128, large)
+    assert position > 0
+    writer.forget(128)
+    assert journal.retired == position
