@@ -71,8 +71,16 @@ class WorkerContext:
         decode = self._decoder(result_type)
         deadline_ns = self._deadline(timeout)
         if effects is None:
+            numbers = self._moment.numbers
             return self._endpoint.submit(
-                component, method, args, kwargs, deadline_ns=deadline_ns, key=key, decode=decode
+                component,
+                method,
+                args,
+                kwargs,
+                deadline_ns=deadline_ns,
+                key=key,
+                decode=decode,
+                nested_id=0 if numbers is None else numbers.next_id(),
             ).result()
 
         def perform(nested_id: int) -> Outcome:

@@ -38,19 +38,20 @@ def _nested_id(order: int, index: int) -> int:
     return order << layout.NESTED_INDEX_BITS | index
 
 
-class Numbered:
-    """Records nothing, but numbers calls, so that the callee knows a repeated one."""
+class Numbers:
+    """Ids for calls that nothing is recorded of, so that the callee knows a repeated one."""
 
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
         self._order = 0
         self._index = 0
 
-    def take(self, what: int, perform: Perform) -> Outcome:
+    def next_id(self) -> int:
+        """The id of the next call that the call under way makes; raises HostError."""
         if self._order != self._moment.order:
             self._order, self._index = self._moment.order, 0
         self._index += 1
-        return perform(_nested_id(self._order, self._index))
+        return _nested_id(self._order, self._index)
 
 
 class Recorder:

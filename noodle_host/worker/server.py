@@ -37,9 +37,12 @@ class Server:
         moment: Moment,
         nested: NestedReplies,
         tasks: Tasks,
+        page: memoryview,
         *,
         has_state: bool,
     ) -> None:
+        # The words of the seat's bell.
+        self._page = page
         self._executor = executor
         self._methods = executor.methods
         self._moment = moment
@@ -216,7 +219,8 @@ class Server:
             moment.order = max(moment.order, stamped & layout.ORDER_MASK)
             inlet.stamp(position, layout.WORD_ORDER, stamped + (1 << layout.ORDER_BITS))
         else:
-            moment.order += 1
+            # In the seat's page first: no successor may give the same one again.
+            self._page[layout.BELL_ORDER] = moment.order = moment.order + 1
             inlet.stamp(position, layout.WORD_ORDER, moment.order)
         moment.deadline_ns = deadline_ns
         answer, body = self._executor.run(

@@ -178,17 +178,20 @@ class Tasks:
 
     def _step(self, key: Key, task: Task) -> bool:
         moment = self._moment
-        effects = moment.effects
+        effects, numbers = moment.effects, moment.numbers
+        # Its steps have no order of their own that a successor would give again.
+        moment.numbers = None
         entry = -1
         if task.is_command and self.keeper is not None:
             entry = self._write(layout.STEP, key[0], key[1], 0, 0, b"")
             if entry < 0:
+                moment.numbers = numbers
                 return False
         else:
             moment.effects = None
         moment.deadline_ns = task.deadline_ns
         kind, body = step(task.items, self._executor)
-        moment.effects = effects
+        moment.effects, moment.numbers = effects, numbers
         task.send(kind, body, moment.order)
         if task.ended:
             self._running.pop(key, None)

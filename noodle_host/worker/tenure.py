@@ -27,7 +27,7 @@ from ..router.segment import Segment
 from . import capture, messages, snapshot
 from .context import WorkerContext
 from .control import Control, attach_channel
-from .effects import Numbered, Recorder
+from .effects import Numbers, Recorder
 from .executor import Body, Executor
 from .follower import Follower, LostTrackError
 from .inlet import Inlet
@@ -90,10 +90,17 @@ class Tenure:
             on_lost_error,
             has_state=has_state,
         )
-        self.server = Server(self._executor, moment, self._nested, self._tasks, has_state=has_state)
+        self.server = Server(
+            self._executor,
+            moment,
+            self._nested,
+            self._tasks,
+            self._seat_page,
+            has_state=has_state,
+        )
         self.server.on_lost_error = on_lost_error  # type: ignore[method-assign,assignment]
         self.server.on_corrupt = self.report_corrupt  # type: ignore[method-assign]
-        self._numbered = Numbered(moment)
+        self._numbers = Numbers(moment)
         self._channels: dict[int, _Channel] = {}
         self._journal: Journal | None = None
         self._follower: Follower | None = None
@@ -206,8 +213,6 @@ class Tenure:
             self._steps.reach(Step.FOLLOWING)
         elif head is not None:
             self._moment.order = head.order
-        if self._journal is None and self._manifest.state.model == "stateless":
-            self._moment.effects = self._numbered
 
     def _follow_from(self, order: int, position: int | None) -> None:
         assert self._journal is not None
@@ -313,6 +318,8 @@ class Tenure:
             self._follower = None
             self._moment.effects = recorder
         self._seat_page[layout.BELL_ORDER] = order
+        if self._manifest.state.model == "stateless":
+            self._moment.numbers = self._numbers
         self.server.begin(order, self._keeper)
         for inlet in self.server.inlets.values():
             self._tasks.take_up(inlet)

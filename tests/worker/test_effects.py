@@ -9,7 +9,7 @@ import pytest
 from noodle_host.errors import HostError
 from noodle_host.router import layout
 from noodle_host.router.journal import Journal, JournalReader
-from noodle_host.worker.effects import DivergedError, Numbered, Outcome, Recorder, Replayer
+from noodle_host.worker.effects import DivergedError, Numbers, Outcome, Recorder, Replayer
 from noodle_host.worker.moment import Moment
 
 
@@ -59,13 +59,13 @@ def record(journal: Journal, moment: Moment) -> Callable[..., list[Outcome]]:
 
 
 def test_each_call_of_a_command_has_an_id_of_its_own(moment: Moment) -> None:
-    numbered, outside = Numbered(moment), Outside()
+    numbers = Numbers(moment)
+    asked = []
     for order in (7, 8):
         moment.order = order
-        for _ in range(2):
-            numbered.take(0, outside)
+        asked += [numbers.next_id() for _ in range(2)]
     # Whoever executes it again asks with the same ids.
-    assert outside.asked == [nested_id(order, index) for order in (7, 8) for index in (1, 2)]
+    assert asked == [nested_id(order, index) for order in (7, 8) for index in (1, 2)]
 
 
 def test_what_is_recorded_is_there_before_it_is_told(journal: Journal, moment: Moment) -> None:
@@ -206,9 +206,9 @@ def test_what_does_not_fit_the_journal_is_said(journal: Journal, moment: Moment)
 
 
 def test_a_command_has_a_limit_of_ids(moment: Moment) -> None:
-    numbered, outside = Numbered(moment), Outside()
+    numbers = Numbers(moment)
     for _ in range((1 << layout.NESTED_INDEX_BITS) - 1):
-        numbered.take(0, outside)
-    assert outside.asked[-1] == nested_id(8, 0) - 1
+        last = numbers.next_id()
+    assert last == nested_id(8, 0) - 1
     with pytest.raises(HostError, match=r"more than 65,535 things from outside"):
-        numbered.take(0, outside)
+        numbers.next_id()
