@@ -131,7 +131,9 @@ INLINE_BYTES: Final = 32 * 1024
 REPLY_ROOM_BYTES: Final = INLINE_BYTES + 2 * HEADER_BYTES
 
 LANE_BYTES: Final = 1 << 20
-JOURNAL_BYTES: Final = 1 << 25
+# Sparse too, and given back where it is forgotten. What is executed while a large state is
+# written and taken over has to find room, or callers wait for it.
+JOURNAL_BYTES: Final = 1 << 28
 # Sparse: address space, not memory. The largest message is a quarter of it.
 ARENA_BYTES: Final = 1 << 32
 LARGEST_PAYLOAD_BYTES: Final = ARENA_BYTES // 4

@@ -245,16 +245,17 @@ class SeatKeeper:
         follower.tell()
         self._later(self.dismiss(follower))
 
-    def want_checkpoint(self, worker: WorkerProcess) -> None:
-        """The leader's journal fills up."""
-        if self._checkpointing is None and worker is self.seat.holder:
-            self._checkpointing = asyncio.create_task(self._take_checkpoint(worker))
+    def want_checkpoint(self) -> None:
+        """The journal fills up: of whoever leads by the time that it can be done."""
+        if self._checkpointing is None:
+            self._checkpointing = asyncio.create_task(self._take_checkpoint())
 
-    async def _take_checkpoint(self, worker: WorkerProcess) -> None:
+    async def _take_checkpoint(self) -> None:
         try:
             # While a worker is joining there is no other copy, or an older one might be kept.
             async with self.lock:
-                if worker is not self.seat.holder or not self.is_serving:
+                worker = self.seat.holder
+                if worker is None or not self.is_serving:
                     return
                 order = 0
                 try:
@@ -334,7 +335,7 @@ class SeatKeeper:
             try:
                 await self.lead(follower, dead)
                 if self._restorable() != self.manifest:
-                    self.want_checkpoint(follower)
+                    self.want_checkpoint()
                 if follower.role is Role.STANDBY:
                     self._later(self._add_standby())
                 return

@@ -548,7 +548,7 @@ class Supervisor:
             case messages.CorruptCaller(channel, what):
                 self.switchboard.distrust_number(worker, channel, what)
             case messages.WantCheckpoint():
-                self._keeper(worker).want_checkpoint(worker)
+                self._keeper(worker).want_checkpoint()
             case messages.Forked() | messages.Dropped() | messages.Diverged():
                 self._keeper(worker).hear(worker, message)
             case _:

@@ -236,6 +236,7 @@ class Swap:
             # Not before: it may be in the form of an older schema, and nobody knew whether
             # it can be taken over.
             keeper.keep_copy(self._copy)
+            new.send(messages.Checkpointed(self._copy.order))
             self._copy = None
         keeper.enthrone(new)
 
