@@ -1029,3 +1029,50 @@ def test_what_only_the_newer_version_knows_outlives_a_swap_back_that_failed_and_
     os.kill(host.call("vault", "pid"), signal.SIGKILL)
     assert host.call("vault", "tags", timeout=20) == ["a", "b"]
     serves(host, "2.0.0", [1])
+
+
+# -- replicas ---------------------------------------------------------------------------
+
+
+def versions_of_seats(host: Host) -> list[str]:
+    return [seat.worker.version for seat in vault_info(host).seats if seat.worker]
+
+
+def test_all_replicas_are_swapped(versions: Versions, serve: Callable[..., Host]) -> None:
+    versions.add_both("stateless")
+    host = serve(None)
+    host.start("vault", "1.0.0", replicas=3)
+    events: list[SwapEvent] = []
+    host.swap("vault", "2.0.0", on_event=events.append)
+    assert versions_of_seats(host) == ["2.0.0"] * 3
+    assert {host.call("vault", "version") for _ in range(30)} == {"2.0.0"}
+    # One after the other.
+    steps = [*plan("stateless", follows=False, bakes=False), "done"]
+    assert [event.step for event in events] == steps * 3
+    assert len({event.seat for event in events}) == 3
+
+
+def test_when_one_replica_cannot_be_swapped_those_before_it_are_swapped_back(
+    versions: Versions, serve: Callable[..., Host], tmp_path: Path
+) -> None:
+    starts = tmp_path / "starts"
+    body = f"""
+    @hookimpl
+    def start(self, context):
+        with open({str(starts)!r}, "a+") as file:
+            file.write("start\\n")
+            file.seek(0)
+            if len(file.readlines()) == 3:
+                raise OSError("three is too many")
+        self.context = context
+    """
+    versions.add("1.0.0", model="stateless")
+    versions.add("2.0.0", body, like="2.0.0", model="stateless")
+    host = serve(None)
+    host.start("vault", "1.0.0", replicas=3)
+    fails(host, "three is too many")
+    assert versions_of_seats(host) == ["1.0.0"] * 3
+    assert vault_info(host).version == "1.0.0"
+    assert {host.call("vault", "version") for _ in range(30)} == {"1.0.0"}
+    host.swap("vault", "2.0.0")
+    assert versions_of_seats(host) == ["2.0.0"] * 3
