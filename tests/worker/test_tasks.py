@@ -298,7 +298,10 @@ class Holder:
             self.lost.append,
             has_state=has_state,
         )
-        self.server = Server(executor, moment, NestedReplies(), self.tasks, has_state=has_state)
+        page = memoryview(bytearray(4096)).cast("Q")
+        self.server = Server(
+            executor, moment, NestedReplies(), self.tasks, page, has_state=has_state
+        )
         self.inlet = Inlet(1, "host", end)
         self.server.attach(self.inlet)
         self.server.begin(0, None)
