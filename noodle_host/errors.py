@@ -274,6 +274,7 @@ WIRE_ERRORS: dict[str, type[HostError]] = {
         StateError,
         SwapError,
         HostClosedError,
+        CallError,
         CallTimeout,
         WorkerDied,
         PoisonCall,

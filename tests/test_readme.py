@@ -35,9 +35,7 @@ def _write_plugins(folder: Path) -> None:
         (plugin / f"{name}.py").write_text(code)
 
 
-@pytest.mark.parametrize(
-    ("block", "printed"), [(1, "0\n1\n2\n"), (4, "2 tally\n{'Ann': 2}\n")]
-)
+@pytest.mark.parametrize(("block", "printed"), [(1, "0\n1\n2\n"), (4, "2 tally\n{'Ann': 2}\n")])
 def test_the_examples_of_a_host_run(tmp_path: Path, block: int, printed: str) -> None:
     _write_plugins(tmp_path / "plugins")
     result = subprocess.run(

@@ -272,7 +272,7 @@ class JournalWriter:
         if len(payload) <= layout.INLINE_BYTES:
             position = self._publish(kind, flags, call_id, method, origin, order, payload)
             index = self._index
-            if order != index.order:
+            if order != index.order and position >= 0:
                 index.note(order, position, 0)
             return position
         offset = self._arena.allocate(len(payload))
@@ -306,5 +306,7 @@ class JournalWriter:
             self._arena.free(offset)
         # The words right behind the tail stay as they are: they end the lane.
         if begin - self._given_back >= _PIECE_BYTES:
-            self._journal.give_back(self._given_back, begin)
+            # What lies further back than the ring is long has been written over since.
+            oldest = self._writer.tail - self._lane.size_bytes
+            self._journal.give_back(max(self._given_back, oldest), begin)
             self._given_back = begin

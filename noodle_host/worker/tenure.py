@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import StateError
+from ..errors import StateError, SwapError
 from ..router import codec, layout
 from ..router.bell import Doorbell, fence
 from ..router.channel import ChannelEnd
@@ -304,6 +304,16 @@ class Tenure:
         follower = self._follower
         if follower is not None:
             follower.catch_up()
+            found = follower.divergence
+            if found is not None and not after_death:
+                # Nothing is taken yet: the last leader leads on.
+                raise SwapError(
+                    f"the new version does not do what the old one does: command {found.order}, "
+                    f"{found.method}(): {found.what}",
+                    component=self._manifest.name,
+                    version=self._manifest.version,
+                    worker=os.getpid(),
+                )
             keeper = self._keeper = self._make_keeper(follower)
             keeper.followers.update(self._awaited)
             self._awaited = {}

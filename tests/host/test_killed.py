@@ -14,7 +14,15 @@ from typing import Any
 import psutil
 import pytest
 
-from noodle_host import CallTimeout, Host, HostClosedError, HostError, PoisonCall, StartError, WorkerDied
+from noodle_host import (
+    CallTimeout,
+    Host,
+    HostClosedError,
+    HostError,
+    PoisonCall,
+    StartError,
+    WorkerDied,
+)
 
 #: What the issue of this feature allows from the kill to the caller's error.
 _NOTICE_S = 0.05
