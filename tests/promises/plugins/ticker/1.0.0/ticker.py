@@ -9,7 +9,7 @@ from hookspecs import SAFE_POINT, Context, SafePoint, hookimpl, query
 
 
 class Ticker:
-    """State, schema 1: ``{stream_id: [items so far, value of the last one, whether it rested since]}``.
+    """State, schema 1: ``{stream_id: [items so far, value of the last, whether it rested since]}``.
 
     Whoever asks again for the items of a stream gets those that follow.
     """
