@@ -7,12 +7,14 @@ imported here, so that a small plugin starts fast.
 
 from __future__ import annotations
 
+from .buffer import Buffer
 from .context import Context
 from .hooks import ComponentHooks
 from .markers import SAFE_POINT, SafePoint, at_most_once, hookimpl, hookspec, query
 
 __all__ = [
     "SAFE_POINT",
+    "Buffer",
     "ComponentHooks",
     "Context",
     "SafePoint",

@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from .buffer import Buffer
+
 
 class Context(Protocol):
     """The component's way out: other components, clock, random numbers, log.
@@ -67,3 +69,11 @@ class Context(Protocol):
         **kwargs: object,
     ) -> Iterator[Any]:
         """Iterate over the items of a streaming method of a required component."""
+
+    def buffer(self, nbytes: int) -> Buffer:
+        """Make shared memory of ``nbytes`` zeros, to be passed and returned without a copy.
+
+        Raises:
+            HostError: the size is not a number of bytes that this machine could have, or no
+                memory or descriptor is left.
+        """

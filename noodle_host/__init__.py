@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         EncodeError,
         HostClosedError,
         HostError,
+        InvalidBuffer,
         NoSuchMethod,
         PayloadTooLarge,
         PluginError,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )
     from .host import Host
     from .model import (
+        BufferUsage,
         ComponentInfo,
         FollowerInfo,
         MethodInfo,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .programs import Compilation, Programs
     from .registry.descriptor import ComponentDescriptor
     from .registry.registry import RuntimeComponentRegistry
+    from .router.buffer import Buffer
     from .router.call import Call
     from .router.stream import Stream
     from .upgrade.hot_swap import (
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArgumentError",
+    "Buffer",
+    "BufferUsage",
     "Call",
     "CallCancelled",
     "CallError",
@@ -74,6 +79,7 @@ __all__ = [
     "HostConfig",
     "HostError",
     "HotSwapEngine",
+    "InvalidBuffer",
     "MethodInfo",
     "NoSuchMethod",
     "PayloadTooLarge",
@@ -102,6 +108,8 @@ __all__ = [
 
 _HOMES = {
     "ArgumentError": ".errors",
+    "Buffer": ".router.buffer",
+    "BufferUsage": ".model",
     "Call": ".router.call",
     "CallCancelled": ".errors",
     "CallError": ".errors",
@@ -119,6 +127,7 @@ _HOMES = {
     "HostConfig": ".config",
     "HostError": ".errors",
     "HotSwapEngine": ".upgrade.hot_swap",
+    "InvalidBuffer": ".errors",
     "MethodInfo": ".model",
     "NoSuchMethod": ".errors",
     "PayloadTooLarge": ".errors",

@@ -203,6 +203,13 @@ class ArgumentError(CallError, TypeError):
     default_code = "CALL_0007"
 
 
+class InvalidBuffer(CallError, ValueError):
+    """A buffer cannot be made, was given away, belongs to another host, or is gone."""
+
+    default_code = "CALL_0010"
+    default_phase = "buffer"
+
+
 class RemoteError(CallError):
     """The component raised; type, message and traceback are the remote ones.
 
@@ -283,5 +290,6 @@ WIRE_ERRORS: dict[str, type[HostError]] = {
         PayloadTooLarge,
         NoSuchMethod,
         ArgumentError,
+        InvalidBuffer,
     )
 }

@@ -17,11 +17,12 @@ from typing import Any, Final, Self
 from .config import HostConfig
 from .contract_types import ContractTypes
 from .errors import HostClosedError, HostError
-from .model import ComponentInfo, SwapEvent, SwapReport
+from .model import BufferUsage, ComponentInfo, SwapEvent, SwapReport
 from .registry.manifest import Manifest
 from .registry.registry import RuntimeComponentRegistry
 from .router.aio import LoopWatch
 from .router.bell import Doorbell
+from .router.buffer import Buffer
 from .router.call import Call
 from .router.endpoint import Endpoint
 from .router.stream import Stream
@@ -106,7 +107,11 @@ class Host:
             )
             undo.callback(self._supervisor.close)
             self._endpoint = Endpoint(
-                self._bell, self._supervisor.switchboard.table, self._supervisor, salt=salt
+                self._bell,
+                self._supervisor.switchboard.table,
+                self._supervisor,
+                salt=salt,
+                buffers=self._supervisor.buffers,
             )
             self._watch = LoopWatch(self._endpoint, self._bell)
             self._is_over = False
@@ -393,6 +398,23 @@ class Host:
             )
 
         return self._watch.items(name, key, start)
+
+    # -- buffers -----------------------------------------------------------
+
+    def buffer(self, nbytes: int) -> Buffer:
+        """Make shared memory of ``nbytes`` zeros, to be passed and returned without a copy.
+
+        Raises:
+            InvalidBuffer: that is no number of bytes that this machine could have, or no
+                memory or descriptor is left.
+        """
+        self._check_open()
+        return self._supervisor.buffers.create(nbytes)
+
+    def buffers(self) -> BufferUsage:
+        """How many buffers any process of this host holds, or are on their way."""
+        self._check_open()
+        return self._supervisor.run(self._supervisor.switchboard.buffers.usage())
 
     def _deadline(self, timeout: Timeout) -> int:
         return deadline_after(

@@ -113,3 +113,11 @@ class SwapReport:
             sum(cut.total_s for cut in cuts),
             sum(cut.state_bytes for cut in cuts),
         )
+
+
+@dataclass(frozen=True)
+class BufferUsage:
+    """The buffers of a host that any of its processes holds, or that are on their way."""
+
+    count: int
+    size_bytes: int

@@ -14,9 +14,11 @@ from typing import Final
 
 from . import layout
 from .bell import Doorbell
+from .buffer import Buffers
 from .corrupt import CorruptError
 from .lane import CorruptLaneError, Record
 from .native import LaneMemory, LaneReader, LaneWriter, fence
+from .parcel import Parcel, open_parcel
 from .segment import Segment
 from .slab import ArenaReader, ArenaWriter
 
@@ -32,6 +34,17 @@ def create_segment(name: str) -> Segment:
     segment.words[layout.CH_ARENA_BYTES] = arena
     segment.words[layout.CH_MAGIC] = layout.CHANNEL_MAGIC
     return segment
+
+
+def lanes_of(segment: Segment) -> tuple[LaneMemory, LaneMemory]:
+    """The lanes of a channel: of requests, and of replies."""
+    words = segment.words
+    first, lane_bytes = layout.CHANNEL_HEADER_BYTES, words[layout.CH_LANE_BYTES]
+    rings = [segment.view[first + i * lane_bytes :][:lane_bytes] for i in (0, 1)]
+    return (
+        LaneMemory(words, rings[0], layout.CH_REQUESTS),
+        LaneMemory(words, rings[1], layout.CH_REPLIES),
+    )
 
 
 def _records(reader: LaneReader) -> Iterator[Record]:
@@ -60,11 +73,17 @@ class Outbox:
         segment: Segment,
         arena: range,
         peer: Doorbell | None,
+        over_word: int,
         kept: Callable[[], set[int]] = set,
     ) -> None:
         self.peer = peer
         # Blocks of the arena that are in use without being on their way.
         self._kept = kept
+        #: The buffers that may be sent.
+        self.buffers: Buffers | None = None
+        self.is_closed = False
+        # Not 0 when the reader is gone for good.
+        self._over_word = over_word
         self.lock = threading.Lock()
         self._lane = lane
         self._segment = segment
@@ -97,6 +116,9 @@ class Outbox:
 
         A body that is a list of chunks is written one after the other. Returns
         the record's position, or -1 if there is no room now.
+
+        Raises:
+            InvalidBuffer: a buffer in the body cannot be sent.
         """
         if type(body) is bytes and len(body) <= layout.INLINE_BYTES:
             with self.lock:
@@ -107,14 +129,16 @@ class Outbox:
                 except BaseException:
                     self._set_right()
                     raise
-        if isinstance(body, list):
-            size = sum(map(len, body))
-            body = b"".join(body) if size <= layout.INLINE_BYTES else body
-        else:
-            size = len(body)
+        parcel = body if isinstance(body, Parcel) else None
+        if parcel is not None:
+            parcel.check(self.buffers)
+            flags |= layout.BUFFERS
+        size = sum(map(len, body)) if isinstance(body, list) else len(body)
+        if isinstance(body, list) and parcel is None and size <= layout.INLINE_BYTES:
+            body = b"".join(body)
         with self.lock:
             try:
-                if size > layout.INLINE_BYTES:
+                if isinstance(body, list) or size > layout.INLINE_BYTES:
                     # First of all: who waits for room comes here again and again,
                     # and must not copy the payload each time.
                     if not self.writer.has_room(SLAB_DESCRIPTOR.size):
@@ -125,13 +149,27 @@ class Outbox:
                     self._fill(offset, body)
                     body = SLAB_DESCRIPTOR.pack(offset, size)
                     flags |= layout.SLAB
-                assert not isinstance(body, list)
-                return self.writer.publish(
+                if parcel is not None:
+                    # Before it is committed: from then on it may be read and dropped.
+                    parcel.note_way(self, self.writer.tail)
+                position = self.writer.publish(
                     kind, flags, call_id, method, key_hash, deadline_ns, body
                 )
             except BaseException:
                 self._set_right()
                 raise
+        if parcel is not None and position >= 0:
+            parcel.note_sent()
+        return position
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that was sent will be read any more."""
+        return self.is_closed or self._segment.words[self._over_word] != 0
+
+    def is_on_its_way(self, position: int) -> bool:
+        """Whether the record that was sent at ``position``, or next, may still be read."""
+        return self.writer.memory.retired <= position < self.writer.tail and not self.is_over
 
     def _set_right(self) -> None:
         # A signal handler may raise anywhere. Whatever it came between,
@@ -179,6 +217,16 @@ class Inbox:
         self.reader = LaneReader(lane, None, peer)
         self.arena = arena
         self.peer = peer
+        #: The buffers that may be received.
+        self.buffers: Buffers | None = None
+
+    def unpack(self, record: Record, view: memoryview) -> memoryview:
+        """The body in the leased slab of a record; what buffers come with it are mapped.
+
+        Raises:
+            CorruptError: the record says that there are some, and there is no table.
+        """
+        return open_parcel(view, self.buffers) if record[2] & layout.BUFFERS else view
 
     def retire(self, position: int) -> None:
         """Give the ring back up to ``position``, and tell a writer that waits."""
@@ -244,18 +292,16 @@ class ChannelEnd:
                 f"the channel says lanes of {lane_bytes} and arenas of {arena_bytes} bytes, "
                 f"but its segment has {segment.size_bytes}"
             )
-        rings = [segment.view[first + i * lane_bytes :][:lane_bytes] for i in (0, 1)]
-        lanes = (
-            LaneMemory(words, rings[0], layout.CH_REQUESTS),
-            LaneMemory(words, rings[1], layout.CH_REPLIES),
-        )
+        lanes = lanes_of(segment)
         starts = [first + 2 * lane_bytes + i * arena_bytes for i in (0, 1)]
         out, into = (0, 1) if caller else (1, 0)
         self.segment = segment
         self.peer = peer
         self.lanes = lanes
         arena = range(starts[out], starts[out] + arena_bytes)
-        self.outbox = Outbox(lanes[out], segment, arena, peer, set if caller else self._task_bodies)
+        over_word = layout.CH_CLOSED if caller else layout.CH_LEFT
+        kept = set if caller else self._task_bodies
+        self.outbox = Outbox(lanes[out], segment, arena, peer, over_word, kept)
         self.inbox = Inbox(lanes[into], ArenaReader(segment, starts[into], arena_bytes), peer)
 
     def task_slots(self) -> Iterator[int]:
@@ -275,11 +321,20 @@ class ChannelEnd:
         """Whether the host has closed the seat for good."""
         return self.segment.words[layout.CH_CLOSED] != 0
 
+    def carry(self, buffers: Buffers | None) -> None:
+        """Let buffers be sent and received here."""
+        self.outbox.buffers = self.inbox.buffers = buffers
+
+    def leave(self) -> None:
+        """Say, as the caller, that nothing is read here any more."""
+        self.segment.words[layout.CH_LEFT] = 1
+
     def close(self) -> None:
         """Drop the mapping; leases that are out keep theirs.
 
         Closes the peer's bell too if it was attached: it came with this channel.
         """
+        self.outbox.is_closed = True
         self.segment.close()
         if self.peer.segment.is_attached:
             self.peer.close()

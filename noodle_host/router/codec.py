@@ -26,6 +26,7 @@ from ..errors import (
 from . import layout
 from .channel import Chunks
 from .corrupt import CorruptError
+from .parcel import BufferMetError, Parcel, refuse_buffer, take_buffer
 
 # A bytes argument from here on is copied straight into its slab instead of
 # through the encoder's buffer.
@@ -48,7 +49,7 @@ _UNSENDABLE: Final = (
 #: What a decoder raises for bytes that it cannot make anything of.
 DECODE_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-_encode: Final = msgspec.msgpack.Encoder().encode
+_encode: Final = msgspec.msgpack.Encoder(enc_hook=refuse_buffer).encode
 _EMPTY: Final = b"\x90"
 
 
@@ -72,12 +73,15 @@ def encode_arguments(
         EncodeError: an argument is of a type that msgpack does not have.
     """
     try:
-        if kwargs:
-            return _encode((args, kwargs)), layout.BY_NAME
-        for value in args:
-            if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
-                return [_array_header(len(args)), *_chunks(args)], 0
-        return (_encode(args) if args else _EMPTY), 0
+        try:
+            if kwargs:
+                return _encode((args, kwargs)), layout.BY_NAME
+            for value in args:
+                if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
+                    return [_array_header(len(args)), *_chunks(args)], 0
+            return (_encode(args) if args else _EMPTY), 0
+        except BufferMetError:
+            return Parcel((args, kwargs) if kwargs else args), layout.BY_NAME if kwargs else 0
     except _UNSENDABLE as error:
         raise EncodeError(
             f"{_guilty(args, kwargs)} cannot be sent: {_reason(error)}", phase="encode"
@@ -91,16 +95,21 @@ def encode_result(value: object) -> bytes | Chunks:
         EncodeError: the result is of a type that msgpack does not have.
     """
     try:
-        if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
-            return _chunks((value,))
-        return _encode(value)
+        try:
+            if isinstance(value, _BIG_TYPES) and len(value) >= _CHUNK_BYTES:
+                return _chunks((value,))
+            return _encode(value)
+        except BufferMetError:
+            return Parcel(value)
     except _UNSENDABLE as error:
         raise EncodeError(f"the result cannot be sent: {_reason(error)}", phase="encode") from error
 
 
 def decoder_for(result_type: Any) -> msgspec.msgpack.Decoder[Any]:
     """A decoder of results; None stands for builtin types."""
-    return msgspec.msgpack.Decoder(Any if result_type is None else result_type)
+    return msgspec.msgpack.Decoder(
+        Any if result_type is None else result_type, ext_hook=take_buffer
+    )
 
 
 class WireError(msgspec.Struct, frozen=True, array_like=True):
@@ -238,7 +247,7 @@ def _guilty(args: tuple[object, ...], kwargs: dict[str, object]) -> str:
     named += [(f"argument {name!r}", v) for name, v in kwargs.items()]
     for name, value in named:
         try:
-            _encode(value)
+            Parcel(value)
         except _UNSENDABLE:
             return name
     return "the arguments"

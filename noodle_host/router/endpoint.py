@@ -17,6 +17,7 @@ from ..errors import CallError, CallTimeout, HostClosedError, HostError, Payload
 from . import codec, layout
 from .background import Background
 from .bell import Doorbell
+from .buffer import Buffers
 from .call import Call
 from .channel import ChannelEnd, Chunks
 from .corrupt import CorruptError
@@ -87,12 +88,15 @@ class Endpoint:
         *,
         salt: int = 0,
         first_id: int = 1,
+        buffers: Buffers | None = None,
     ) -> None:
         self._bell = bell
         self._table = table
         self._route_words = table.words
         self._connector = connector
         self._salt = salt
+        #: The buffers that may be sent and received.
+        self.buffers = buffers
         self._ids = itertools.count(first_id)
         self._targets: dict[str, _Target] = {}
         self._links: dict[int, Link] = {}
@@ -461,6 +465,7 @@ class Endpoint:
         link = self._links.get(seat)
         if link is None:
             end = self._connector.connect(component, seat)
+            end.carry(self.buffers)
             link = self._links.setdefault(seat, Link(component, seat, end))
             if link.end is not end:
                 # Two threads have connected: the first one counts.
@@ -512,6 +517,7 @@ class Endpoint:
         self._active.pop(link.reader, None)
         self._indebted.pop(link, None)
         self._thirsty.pop(link, None)
+        link.end.leave()
         link.room.wakes.wake_all()
         self.pump.rouse()
         self._let_go(link.end)

@@ -59,6 +59,7 @@ SLAB: Final = 1  #: the payload is (offset, length) of a slab in the arena
 BY_NAME: Final = 2  #: the body is [[positional], {name: value}]
 NESTED: Final = 4  #: the call id is (order << 16 | index) of the calling seat
 SHARE: Final = 8  #: in a journal: the follower hands over the reply that goes out
+BUFFERS: Final = 16  #: the slab begins with a table of buffers; see ``parcel.py``
 
 # The order word of a request: the number, and how often its execution was cut
 # short by a death.
@@ -86,6 +87,7 @@ CH_MAGIC: Final = 0
 CH_LANE_BYTES: Final = 1
 CH_ARENA_BYTES: Final = 2
 CH_CLOSED: Final = 3  #: set by the host: the seat is gone for good
+CH_LEFT: Final = 4  #: set by the caller: it reads no more
 CH_REQUESTS: Final = 16  #: control words of the lane caller -> seat
 CH_REPLIES: Final = 48  #: control words of the lane seat -> caller
 #: Tasks under way, twelve words each. A task's request is retired when it begins, or

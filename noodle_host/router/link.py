@@ -140,4 +140,4 @@ class Link:
         view = self._claimed.get(slab[0])
         if view is None or not inbox.arena.is_leased(slab[0]):
             view = inbox.arena.lease(*slab, self._claimed)
-        return view
+        return inbox.unpack(record, view)

@@ -10,6 +10,24 @@ import mmap
 import os
 
 
+def create_memory(name: str, size_bytes: int) -> int:
+    """Make a memfd of zeros that keeps its size; memory is used where it is touched."""
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size_bytes)
+        # Whoever could shrink the file could kill its peers by SIGBUS.
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def read_only_fd(fd: int) -> int:
+    """A new descriptor of the same memory that can only be mapped for reading."""
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
 class Segment:
     """``view`` is the memory as bytes, ``words`` the same memory as 8-byte words.
 
@@ -34,11 +52,8 @@ class Segment:
     @classmethod
     def create(cls, name: str, size_bytes: int) -> Segment:
         """Make a segment of zeros; memory is used where it is touched."""
-        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = create_memory(name, size_bytes)
         try:
-            os.ftruncate(fd, size_bytes)
-            # Whoever could shrink the file could kill its peers by SIGBUS.
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             return cls(fd, size_bytes)
         except BaseException:
             os.close(fd)
@@ -67,7 +82,7 @@ class Segment:
 
     def read_only_fd(self) -> int:
         """A new descriptor that can only be mapped for reading."""
-        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+        return read_only_fd(self.fd)
 
     def close(self) -> None:
         """Close the descriptor; the memory goes when its last view goes.

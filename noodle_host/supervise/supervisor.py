@@ -95,6 +95,7 @@ class Supervisor:
                 self._on_request,
             )
             self._loop = LoopThread("noodle-host supervisor", self._shut_down, self._let_go)
+            self.buffers = self.switchboard.buffers.own(self._loop.call_soon)
             undo.pop_all()
 
     # -- from any thread ---------------------------------------------------

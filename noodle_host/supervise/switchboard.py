@@ -15,6 +15,7 @@ from ..router.codec import to_wire
 from ..router.lane import CorruptLaneError
 from ..router.route import RouteTable
 from ..worker import messages
+from .buffers import BufferRegistry
 from .seat import Channel, Seat
 from .settlement import free_held_slabs, settle_channel
 from .worker_process import WorkerProcess
@@ -36,6 +37,7 @@ class Switchboard:
         self.table = RouteTable.create()
         self.routes_fd = self.table.segment.read_only_fd()
         self.host_bell = host_bell
+        self.buffers = BufferRegistry()
         self._exists = exists
         # Tells the host's own endpoint to let go of its channel to a seat.
         self._on_seat_lost = on_seat_lost
@@ -92,6 +94,8 @@ class Switchboard:
                 seat, channel = opened
                 fds = [channel.segment.fd, *seat.bell.fds()]
                 worker.send(messages.Connected(component, number), fds)
+            case _:
+                self.buffers.answer(worker, message)
 
     # -- after a death -----------------------------------------------------
 
@@ -108,6 +112,8 @@ class Switchboard:
                     # The dead one may have owed it.
                     seat.bell.ring()
                     seat.drop_channel(number)
+        held = (seat for seat in self._seats.values() if seat.bell is worker.bell)
+        self.buffers.forget(worker, (c for seat in held for c in seat.channels.values()))
 
     async def settle(self, seat: Seat, error: HostError) -> None:
         """Answer ``error`` in every channel of a seat that nobody will hold any more.
@@ -191,5 +197,6 @@ class Switchboard:
             task.cancel()
         for seat in list(self._seats.values()):
             self.remove_seat(seat)
+        self.buffers.close()
         os.close(self.routes_fd)
         self.table.segment.close()

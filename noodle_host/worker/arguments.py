@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import msgspec
 
 from noodle_host.errors import ArgumentError
 from noodle_host.registry.suggestion import did_you_mean
+from noodle_host.router.parcel import Taker, take_buffer, taker_for
 
 from .signature import Parameter
 
@@ -75,7 +77,10 @@ class ArgumentDecoder:
             types = [p.type for p in self._positional]
             required = sum(p.is_required for p in self._positional)
             for count in range(required, min(len(types), _FIXARRAY_ITEMS) + 1):
-                decoder = msgspec.msgpack.Decoder(tuple[tuple(types[:count])])  # type: ignore[misc]
+                decoder = msgspec.msgpack.Decoder(
+                    tuple[tuple(types[:count])],  # type: ignore[misc]
+                    ext_hook=take_buffer,
+                )
                 self.fast[_FIXARRAY + count] = decoder.decode
 
     def bind(self, body: Buffer, by_name: bool) -> tuple[Any, ...]:
@@ -85,21 +90,20 @@ class ArgumentDecoder:
             ArgumentError: number, names or types do not fit.
         """
         positional, named = self._split(body, by_name)
+        decode = functools.partial(self._decode, taker_for(body))
         values, extra = self._assign(positional, named)
         rest = positional[len(self._positional) :]
         # Arguments that were left out at the end are left to the function.
         given = max((i for i, p in enumerate(self._positional, 1) if p.name in values), default=0)
         leading = tuple(
-            self._decode(p, values[p.name]) if p.name in values else p.default
+            decode(p, values[p.name]) if p.name in values else p.default
             for p in self._positional[: None if rest else given]
         )
         if not self.is_split:
             return leading
-        by_position = leading + tuple(self._decode(self._var_positional, raw) for raw in rest)
-        by_names = {
-            p.name: self._decode(p, values[p.name]) for p in self._named_only if p.name in values
-        }
-        by_names |= {name: self._decode(self._var_named, raw) for name, raw in extra.items()}
+        by_position = leading + tuple(decode(self._var_positional, raw) for raw in rest)
+        by_names = {p.name: decode(p, values[p.name]) for p in self._named_only if p.name in values}
+        by_names |= {name: decode(self._var_named, raw) for name, raw in extra.items()}
         return by_position, by_names
 
     def _split(
@@ -159,9 +163,12 @@ class ArgumentDecoder:
         end = " by position" if self._named_only or self._var_named else ""
         return f"{count} argument{'' if most == 1 and least == 1 else 's'}{end}"
 
-    def _decode(self, parameter: Parameter | None, raw: msgspec.Raw) -> Any:
+    def _decode(self, take: Taker | None, parameter: Parameter | None, raw: msgspec.Raw) -> Any:
         assert parameter is not None, "a value was assigned to no parameter"
         decoder = self._decoders.get(parameter.name)
+        if take is not None:
+            # What knows this body is of no use for the next one.
+            decoder = msgspec.msgpack.Decoder(parameter.type, ext_hook=take)
         if decoder is None:
             decoder = self._decoders[parameter.name] = msgspec.msgpack.Decoder(parameter.type)
         try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ..errors import HostError
 from ..router import codec, layout
+from ..router.buffer import Buffer
 from ..router.endpoint import Endpoint
 from ..router.stream import Stream
 from .deadline import deadline_after, span_ns
@@ -171,6 +172,11 @@ class WorkerContext:
     def _encode(self, error: HostError) -> bytes:
         return codec.encode_exception(error, self.component, self.version, os.getpid())
 
+    def buffer(self, nbytes: int) -> Buffer:
+        self._check_thread("makes a buffer", "make buffers in the method itself")
+        assert self._endpoint.buffers is not None
+        return self._endpoint.buffers.create(nbytes)
+
     def _check(self, component: str) -> None:
         if component not in self._requires:
             raise HostError(
@@ -180,14 +186,18 @@ class WorkerContext:
                 phase="call",
                 hint=f'add {component} = ">=..." under [requires] in component.toml',
             )
+        self._check_thread(f"calls {component}", "call other components from the method itself")
+
+    def _check_thread(self, what: str, hint: str) -> None:
         if threading.current_thread() is not threading.main_thread():
-            # Lanes have one producer and one consumer: the main thread.
+            # Lanes have one producer and one consumer, the main thread; so has the
+            # socket to the host.
             raise HostError(
-                f"it calls {component} from a thread",
+                f"it {what} from a thread",
                 component=self.component,
                 version=self.version,
                 phase="call",
-                hint="call other components from the method itself",
+                hint=hint,
             )
 
     def _deadline(self, timeout: float | None) -> int:

@@ -13,7 +13,19 @@ from ..router.channel import ChannelEnd
 from ..router.codec import from_wire
 from ..router.packets import PacketSocket
 from ..router.segment import Segment
-from .messages import Connect, Connected, Corrupt, FindSlot, Message, Slot
+from .messages import (
+    Connect,
+    Connected,
+    Corrupt,
+    DropBuffer,
+    FetchBuffer,
+    FindSlot,
+    GotBuffer,
+    Message,
+    NewBuffer,
+    OfferBuffer,
+    Slot,
+)
 
 Received = tuple[Message, list[int]]
 M = TypeVar("M", bound=Message)
@@ -89,6 +101,31 @@ class HostConnector:
 
     def report_corrupt(self, seat: int, what: str) -> None:
         self._control.send(Corrupt(seat, what))
+
+
+class HostBuffers:
+    """Gets buffers from the host; see ``router.buffer.BufferSource``. Main thread only."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
+        return self._ask(NewBuffer(buffer_id, hold, size_bytes))[0]
+
+    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> int:
+        return self._ask(FetchBuffer(buffer_id, hold, is_gift))[0]
+
+    def offer(self, buffer_id: int) -> None:
+        self._ask(OfferBuffer(buffer_id))
+
+    def drop(self, buffer_id: int, hold: int) -> None:
+        self._control.send(DropBuffer(buffer_id, hold))
+
+    def _ask(self, question: Message) -> list[int]:
+        answer, fds = self._control.ask(question, GotBuffer)
+        if answer.error is not None:
+            raise from_wire(answer.error)
+        return fds
 
 
 def attach_channel(fds: list[int], *, caller: bool) -> ChannelEnd:

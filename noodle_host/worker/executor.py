@@ -8,7 +8,9 @@ from typing import NoReturn
 
 from ..errors import ArgumentError, EncodeError, HostError, NoSuchMethod, PayloadTooLarge
 from ..router import codec, layout
+from ..router.buffer import Buffers
 from ..router.channel import Chunks
+from ..router.parcel import Parcel
 from .methods import Method
 
 Body = bytes | Chunks
@@ -17,7 +19,14 @@ Body = bytes | Chunks
 class Executor:
     """Runs calls of one component in this process."""
 
-    def __init__(self, component: str, version: str, methods: dict[int, Method]) -> None:
+    def __init__(
+        self,
+        component: str,
+        version: str,
+        methods: dict[int, Method],
+        buffers: Buffers | None = None,
+    ) -> None:
+        self._buffers = buffers
         self.component = component
         self.version = version
         self.methods = methods
@@ -40,15 +49,17 @@ class Executor:
         except BaseException as error:
             return layout.ERROR, self.error(error)
 
-    @staticmethod
-    def encode(value: object) -> Body:
+    def encode(self, value: object) -> Body:
         """The body of a reply or an item.
 
         Raises:
             EncodeError: it cannot be sent.
+            InvalidBuffer: it has a buffer that cannot be sent.
             PayloadTooLarge: it is larger than the largest slab.
         """
         body = codec.encode_result(value)
+        if isinstance(body, Parcel):
+            body.check(self._buffers)
         if type(body) is not bytes or len(body) > layout.INLINE_BYTES:
             size = sum(map(len, body)) if isinstance(body, list) else len(body)
             if size > layout.LARGEST_PAYLOAD_BYTES:

@@ -52,6 +52,8 @@ def cut_off(endpoint: Endpoint, error: HostError) -> None:
     endpoint._resolve = refuse  # type: ignore[method-assign,assignment]
     endpoint._targets.clear()
     endpoint.pump = _NoPump(refuse)
+    if endpoint.buffers is not None:
+        endpoint.buffers.disown(error)
     endpoint.abandon = lambda pending: None  # type: ignore[method-assign]
     for link in endpoint._links.values():
         # Nothing is sent on a link that is broken.

@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn
 from ..errors import HostError, StartError
 from ..router import codec, layout, life
 from ..router.bell import Doorbell
+from ..router.buffer import Buffers
 from ..router.endpoint import Endpoint
 from ..router.lane import CorruptLaneError
 from ..router.native import Sleeper
@@ -22,7 +23,7 @@ from ..router.route import RouteTable
 from ..router.segment import Segment
 from . import messages
 from .context import MarkedLineHandler, WorkerContext
-from .control import Control, HostConnector
+from .control import Control, HostBuffers, HostConnector
 from .forked import cut_off, tell_in_child
 from .lifeline import arm
 from .loading import LoadedComponent, load_component
@@ -31,6 +32,8 @@ from .spec import FD_NAMES, WorkerSpec, decode_spec
 from .steps import Step, Steps
 from .tenure import Tenure
 
+# While a caller has not read yet what buffers were sent in that are dropped here.
+_TIDY_EVERY_S: Final = 0.05
 _LONGEST_PROBLEM_CHARS: Final = 8_000
 
 #: Syntax trees are deep, and decoding one takes several levels for each of its own.
@@ -79,12 +82,14 @@ class Worker:
         self._control = control
         self._bell = bell
         self._seat_bell = seat_bell
+        self._buffers = Buffers(HostBuffers(control), lambda: None)
         self._endpoint = Endpoint(
             bell,
             table,
             HostConnector(control),
             salt=spec.salt,
             first_id=layout.FIRST_PLAIN_ID,
+            buffers=self._buffers,
         )
         self._moment = Moment()
         self._steps = Steps(spec.traps)
@@ -110,6 +115,7 @@ class Worker:
             self._bell,
             self._seat_bell,
             self._steps,
+            self._buffers,
             self._log_lost_error,
         )
         tell_in_child(self)
@@ -160,7 +166,8 @@ class Worker:
                 continue
             looked = False
             tenure.rest()
-            if sleepers[leads].sleep(ready, tenure.longest_sleep_s):
+            longest_s = _TIDY_EVERY_S if self._buffers.tidy() else tenure.longest_sleep_s
+            if sleepers[leads].sleep(ready, longest_s):
                 self._bell.drain()
                 self._take_orders()
 

@@ -140,7 +140,42 @@ class Stop(Message, frozen=True, array_like=True, tag=True):
     """Finish what is in the lanes, call ``stop``, exit."""
 
 
+class GotBuffer(Message, frozen=True, array_like=True, tag=True):
+    """Answer to NewBuffer, FetchBuffer (descriptor: the memory) and OfferBuffer."""
+
+    error: WireError | None = None
+
+
 # -- worker to host ---------------------------------------------------------
+
+
+class NewBuffer(Message, frozen=True, array_like=True, tag=True):
+    """I want a buffer of that many bytes."""
+
+    buffer_id: int
+    hold: int
+    size_bytes: int
+
+
+class FetchBuffer(Message, frozen=True, array_like=True, tag=True):
+    """I have received that buffer; a gift if it was given away."""
+
+    buffer_id: int
+    hold: int
+    is_gift: bool
+
+
+class OfferBuffer(Message, frozen=True, array_like=True, tag=True):
+    """I am about to send that buffer as a gift."""
+
+    buffer_id: int
+
+
+class DropBuffer(Message, frozen=True, array_like=True, tag=True):
+    """I have that buffer no more, by that hold."""
+
+    buffer_id: int
+    hold: int
 
 
 class MethodInfo(msgspec.Struct, frozen=True, array_like=True):
@@ -295,6 +330,11 @@ AnyMessage = (
     | Stopped
     | Corrupt
     | CorruptCaller
+    | GotBuffer
+    | NewBuffer
+    | FetchBuffer
+    | OfferBuffer
+    | DropBuffer
 )
 
 decoder: Final[msgspec.msgpack.Decoder[Any]] = msgspec.msgpack.Decoder(AnyMessage)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hookspecs.markers import METHOD_FLAGS, SafePoint
+from noodle_host.router.buffer import Buffer as SharedBuffer
 
 from .arguments import UNDECODABLE, ArgumentDecoder, Buffer
 from .fault import FaultReporter, line_of_function
@@ -246,8 +247,8 @@ def _undecodable(annotation: Any) -> Any:
     while to_visit:
         info = to_visit.pop()
         if isinstance(info, msgspec.inspect.CustomType):
-            # ``object`` is taken as it comes, like Any.
-            if info.cls is not object:
+            # ``object`` is taken as it comes, like Any, and buffers as they came.
+            if info.cls is not object and not issubclass(SharedBuffer, info.cls):
                 return info.cls
             continue
         if isinstance(info, tuple):

@@ -7,12 +7,13 @@ import os
 import time
 from typing import Any, NoReturn
 
-from ..errors import HostError, PoisonCall, WorkerDied
+from ..errors import ArgumentError, HostError, PoisonCall, WorkerDied
 from ..router import codec, layout
 from ..router.corrupt import CorruptError
 from ..router.journal import source
 from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
+from ..router.parcel import Parcel
 from .effects import Effects
 from .executor import Body, Executor, digest
 from .inlet import Inlet
@@ -247,6 +248,9 @@ class Server:
             # its payload was given back then.
             reader.retire(reader.position)
             return
+        if flags & layout.BUFFERS:
+            self._refuse(inlet, record, _no_buffers())
+            return
         if not keeper.has_room():
             reader.position = position
             self._is_blocked = True
@@ -277,6 +281,8 @@ class Server:
         if method is not None and method.at_most_once:
             # Without this it cannot have been answered, and need not be in the state.
             writer.set_status(entry, layout.STATUS_EXECUTED)
+        if isinstance(body, Parcel):
+            answer, body = layout.ERROR, self._executor.error(_no_buffers())
         status = layout.STATUS_ANSWERED
         if keeper.followers:
             status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
@@ -443,7 +449,7 @@ class Server:
         slab = inlet.end.inbox.slab(record)
         assert slab is not None
         # The lease frees the slab when the last view of it is dropped.
-        return inlet.end.inbox.arena.lease(*slab)
+        return inlet.end.inbox.unpack(record, inlet.end.inbox.arena.lease(*slab))
 
     def _begin_task(self, inlet: Inlet, record: Record) -> bool:
         stamped = record[8] & layout.ORDER_MASK
@@ -451,8 +457,7 @@ class Server:
             if not stamped:
                 self._drop_payload(inlet, record)
             return True
-        lease = self._payload(inlet, record)
-        return self.tasks.begin(inlet, record, lease if type(lease) is bytes else bytes(lease))
+        return self.tasks.begin(inlet, record, self._payload(inlet, record))
 
     @staticmethod
     def _is_void(record: Record) -> bool:
@@ -479,3 +484,10 @@ class Server:
         """A forked child has come back from the component's code: it is not the worker."""
         os.write(2, b"a child that was forked by a method has returned from it, and is ended\n")
         os._exit(1)
+
+
+def _no_buffers() -> ArgumentError:
+    return ArgumentError(
+        "commands of a replicated component neither take nor return buffers",
+        hint="others that follow would not have them: pass bytes, or mark the method @query",
+    )

@@ -52,12 +52,13 @@ class Tasks:
 
     # -- beginning -----------------------------------------------------------
 
-    def begin(self, inlet: Inlet, record: Record, body: bytes) -> bool:
+    def begin(self, inlet: Inlet, record: Record, lease: bytes | memoryview) -> bool:
         """Begin the task of a request, or answer why not; False if the journal has no room."""
         call_id, number, flags = record[4], record[5], record[2]
         try:
             method = self._executor.method(number)
-            arguments = method.decode_arguments(body, bool(flags & layout.BY_NAME))
+            arguments = method.decode_arguments(lease, bool(flags & layout.BY_NAME))
+            body = bytes(lease)
             if not method.is_stream:
                 raise ArgumentError(
                     f"{method.name}() does not stream", hint="use call() instead of stream()"

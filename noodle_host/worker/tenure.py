@@ -19,6 +19,7 @@ from typing import Final
 from ..errors import StateError, SwapError
 from ..router import codec, layout
 from ..router.bell import Doorbell, fence
+from ..router.buffer import Buffers
 from ..router.channel import ChannelEnd
 from ..router.corrupt import CorruptError
 from ..router.journal import Journal, channel_of
@@ -53,8 +54,9 @@ class _Channel:
     segment: Segment
     bell: Doorbell
 
-    def inlet(self, number: int) -> Inlet:
+    def inlet(self, number: int, buffers: Buffers) -> Inlet:
         end = ChannelEnd(self.segment, self.bell, caller=False)
+        end.carry(buffers)
         return Inlet(number, self.caller, end, self.caller_seat)
 
 
@@ -69,6 +71,7 @@ class Tenure:
         bell: Doorbell,
         seat_bell: Doorbell,
         steps: Steps,
+        buffers: Buffers,
         on_lost_error: Callable[[BaseException], None],
     ) -> None:
         manifest = component.manifest
@@ -79,7 +82,8 @@ class Tenure:
         self._page = bell.words
         self._seat_page = seat_bell.words
         self._steps = steps
-        self._executor = Executor(manifest.name, manifest.version, component.methods)
+        self._buffers = buffers
+        self._executor = Executor(manifest.name, manifest.version, component.methods, buffers)
         self._nested = NestedReplies()
         has_state = manifest.state.model != "stateless"
         resume = component.hooks.resume if "resume" in component.hook_names else None
@@ -171,7 +175,7 @@ class Tenure:
         channel = _Channel(caller, caller_seat, segment, Doorbell.attach(page_fd, bell_fd))
         self._channels[number] = channel
         if self.leads:
-            self.server.attach(channel.inlet(number))
+            self.server.attach(channel.inlet(number, self._buffers))
 
     def detach(self, number: int) -> None:
         """The caller of a channel is gone."""
@@ -342,7 +346,7 @@ class Tenure:
         channel = self._channels[number]
         done = 0 if self._keeper is None else self._keeper.writer.last_order
         try:
-            inlet = channel.inlet(number)
+            inlet = channel.inlet(number, self._buffers)
             if self._keeper is not None:
                 inlet.forget_stamp(done)
             if after_death:
