@@ -22,9 +22,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol, Self, TypeAlias
+from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias
 
 from ..errors import HostError, InvalidBuffer
+
+
+# Every new hold looks at so many that wait to be given up: its cost does not grow.
+_IN_TURN: Final = 16
 
 
 class Way(Protocol):
@@ -166,11 +170,15 @@ class Departures:
         """Call ``drop``, from :meth:`settle`, when none of the records is on its way."""
         self._waiting.append((drop, sends))
 
-    def settle(self) -> bool:
-        """Give up what can be given up; True if something is left."""
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def settle(self, most: int | None = None) -> bool:
+        """Give up what can be given up, of ``most`` in turn; True if something is left."""
         if self._settling.acquire(blocking=False):
             try:
-                for _ in range(len(self._waiting)):
+                count = len(self._waiting)
+                for _ in range(count if most is None else min(most, count)):
                     drop, sends = self._waiting[0]
                     if any(way.is_on_its_way(at) for way, at in tuple(sends.items())):
                         self._waiting.rotate(-1)
@@ -185,15 +193,21 @@ class Departures:
 class Buffers:
     """The buffers of one host in one process.
 
-    ``nudge`` is called, from finalizers, when there is something to :meth:`tidy`.
+    ``nudge`` is called, from finalizers, when there is something in ``departures`` to settle. The last
+    ``remembered`` that were received stay mapped until :meth:`forget_received`, so that one
+    that comes again and again need not be fetched each time.
     """
 
-    def __init__(self, source: BufferSource, nudge: Callable[[], object]) -> None:
+    def __init__(
+        self, source: BufferSource, nudge: Callable[[], object], *, remembered: int = 0
+    ) -> None:
         self._source = source
         self._nudge = nudge
         self._numbers = itertools.count(1)
         self._here: weakref.WeakValueDictionary[int, Buffer] = weakref.WeakValueDictionary()
-        self._departures = Departures()
+        #: What is dropped here, and not given up yet.
+        self.departures = Departures()
+        self._received: deque[Buffer] = deque(maxlen=remembered)
 
     def create(self, nbytes: int) -> Buffer:
         """Make a buffer.
@@ -220,7 +234,14 @@ class Buffers:
             return known
         hold, number = self._new_hold(buffer_id)
         fd = self._source.fetch(buffer_id, number, is_gift)
-        return self._map(buffer_id, hold, fd, is_writable=is_gift)
+        buffer = self._map(buffer_id, hold, fd, is_writable=is_gift)
+        if not is_gift:
+            self._received.append(buffer)
+        return buffer
+
+    def forget_received(self) -> None:
+        """Drop what is mapped only because it may come again: others have dropped some."""
+        self._received.clear()
 
     def offer(self, buffer: Buffer) -> None:
         """Let the receiver of a gift have it; it is about to be sent."""
@@ -240,8 +261,9 @@ class Buffers:
         return buffer
 
     def _new_hold(self, buffer_id: int) -> tuple[_Hold, int]:
+        # What makes many of them in one call gives up as many.
+        self.departures.settle(_IN_TURN)
         # Before the source is asked: an interrupt at any later step leaves nothing.
-        self.tidy()
         hold = _Hold()
         number = next(self._numbers)
         finalizer = weakref.finalize(hold, self._on_collected, buffer_id, number, hold.sends)
@@ -250,7 +272,7 @@ class Buffers:
         return hold, number
 
     def _on_collected(self, buffer_id: int, number: int, sends: Sends) -> None:
-        self._departures.add(lambda: self._source.drop(buffer_id, number), sends)
+        self.departures.add(lambda: self._source.drop(buffer_id, number), sends)
         self._nudge()
 
     def forget(self, buffer: Buffer) -> None:
@@ -259,15 +281,11 @@ class Buffers:
             with contextlib.suppress(KeyError):
                 del self._here[buffer.id]
 
-    def tidy(self) -> bool:
-        """Give up what was collected; True if some of it is still on its way."""
-        return self._departures.settle()
-
     def disown(self, error: HostError) -> None:
         """In a forked child: make, fetch and give up nothing in the parent's place."""
         self._source = _Refusal(error)
         self._nudge = lambda: None
-        self._departures = Departures()
+        self.departures = Departures()
 
 
 class _Refusal:

@@ -126,6 +126,7 @@ BELL_LIFE: Final = 32  #: 8 words: the robust mutex that the owner's main thread
 BELL_ORDER: Final = 48
 BELL_DROPPED: Final = 49  #: set by the leader before it overwrites what the owner has not read
 BELL_BATON: Final = 50  #: counts how often the owner was made the leader of its seat
+BELL_BUFFERS: Final = 56  #: counts how often others have dropped buffers that the owner holds too
 
 # Payloads up to here travel in the lane, larger ones in slabs.
 INLINE_BYTES: Final = 32 * 1024

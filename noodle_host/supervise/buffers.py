@@ -150,6 +150,11 @@ class BufferRegistry:
         entry.holders.pop(holder, None)
         if not entry.holders:
             os.close(self._entries.pop(buffer_id).fd)
+        for other in entry.holders:
+            # It may have it only to be quick when it comes again.
+            if other is not None and not other.gone.is_set():
+                other.bell.words[layout.BELL_BUFFERS] += 1
+                other.bell.ring()
 
     def _out_of_means(self, error: Exception) -> InvalidBuffer:
         return InvalidBuffer(
@@ -217,7 +222,7 @@ class BufferRegistry:
             self._timer = None
         if self._own is not None:
             # Both, whatever the first one says.
-            left = [self._own.tidy(), self._left_by_the_dead.settle()]
+            left = [self._own.departures.settle(), self._left_by_the_dead.settle()]
             if any(left) and not self._is_closed:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later(self._retry_s, self.sweep)

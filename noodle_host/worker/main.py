@@ -32,6 +32,8 @@ from .spec import FD_NAMES, WorkerSpec, decode_spec
 from .steps import Step, Steps
 from .tenure import Tenure
 
+# Received buffers that stay mapped, in case they come again.
+_REMEMBERED_BUFFERS: Final = 8
 # While a caller has not read yet what buffers were sent in that are dropped here.
 _TIDY_EVERY_S: Final = 0.05
 _LONGEST_PROBLEM_CHARS: Final = 8_000
@@ -82,7 +84,10 @@ class Worker:
         self._control = control
         self._bell = bell
         self._seat_bell = seat_bell
-        self._buffers = Buffers(HostBuffers(control), lambda: None)
+        self._buffers = Buffers(
+            HostBuffers(control), lambda: None, remembered=_REMEMBERED_BUFFERS
+        )
+        self._buffers_seen = 0
         self._endpoint = Endpoint(
             bell,
             table,
@@ -147,8 +152,11 @@ class Worker:
                 or words[layout.BELL_BATON] != tenure.baton_seen
             )
 
+        departing = self._buffers.departures
         looked = False
         while True:
+            if departing or words[layout.BELL_BUFFERS] != self._buffers_seen:
+                self._tidy()
             if words[layout.BELL_CONTROL] != self._control_seen:
                 self._take_orders()
             if words[layout.BELL_BATON] != tenure.baton_seen:
@@ -166,10 +174,18 @@ class Worker:
                 continue
             looked = False
             tenure.rest()
-            longest_s = _TIDY_EVERY_S if self._buffers.tidy() else tenure.longest_sleep_s
+            longest_s = _TIDY_EVERY_S if self._tidy() else tenure.longest_sleep_s
             if sleepers[leads].sleep(ready, longest_s):
                 self._bell.drain()
                 self._take_orders()
+
+    def _tidy(self) -> bool:
+        """Give up buffers; True if some are dropped here and still on their way."""
+        dropped = self._bell.words[layout.BELL_BUFFERS]
+        if dropped != self._buffers_seen:
+            self._buffers_seen = dropped
+            self._buffers.forget_received()
+        return self._buffers.departures.settle()
 
     # -- orders ------------------------------------------------------------
 
