@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ class Depot:
     def start(self, context: Context) -> None:
         self.context = context
         self.kept: list[Any] = []
+        self.before: Callable[[], Buffer | None] = lambda: None
 
     def pid(self) -> int:
         return os.getpid()
@@ -76,6 +78,19 @@ class Depot:
     def keep(self, data: Any) -> int:
         self.kept.append(data)
         return len(self.kept)
+
+    def hoard(self, count: int, size: int) -> None:
+        """Make some, each page written, and keep them."""
+        self.kept += [self.make(size, 1) for _ in range(count)]
+
+    def is_what_came_before(self, data: Buffer) -> bool:
+        """Whether it is the object that came with the last call of this method."""
+        before, self.before = self.before, weakref.ref(data)
+        return before() is data
+
+    def announce(self, path: str) -> None:
+        """Say on a FIFO that everything that was asked before is done."""
+        Path(path).write_text("done\n")
 
     def kept_total(self) -> int:
         return sum(sum(bytes(data)) for data in self.kept)
