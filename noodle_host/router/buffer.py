@@ -26,7 +26,6 @@ from typing import Any, Final, NoReturn, Protocol, Self, TypeAlias
 
 from ..errors import HostError, InvalidBuffer
 
-
 # Every new hold looks at so many that wait to be given up: its cost does not grow.
 _IN_TURN: Final = 16
 
@@ -193,9 +192,9 @@ class Departures:
 class Buffers:
     """The buffers of one host in one process.
 
-    ``nudge`` is called, from finalizers, when there is something in ``departures`` to settle. The last
-    ``remembered`` that were received stay mapped until :meth:`forget_received`, so that one
-    that comes again and again need not be fetched each time.
+    ``nudge`` is called, from finalizers, when there is something in ``departures`` to
+    settle. The last ``remembered`` that were received stay mapped until
+    :meth:`forget_received`, so that one that comes again need not be fetched each time.
     """
 
     def __init__(
