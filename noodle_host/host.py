@@ -414,6 +414,8 @@ class Host:
     def buffers(self) -> BufferUsage:
         """How many buffers any process of this host holds, or are on their way."""
         self._check_open()
+        # Replies that wait to be read hold theirs.
+        self._endpoint.nudge()
         return self._supervisor.run(self._supervisor.switchboard.buffers.usage())
 
     def _deadline(self, timeout: Timeout) -> int:

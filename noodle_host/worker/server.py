@@ -230,6 +230,10 @@ class Server:
         moment.effects = effects
         if kind == layout.NOTIFY:
             self._lose(answer, body)
+        elif type(body) is Parcel and reader.memory.peek(position, layout.WORD_MARK):
+            # A caller that has taken the call back may not look at its replies for long, and
+            # until then it would hold the buffers in it.
+            pass
         elif not inlet.reply(answer, call_id, body):
             inlet.when_sent(functools.partial(self._settle, inlet, position, reader.position))
             return

@@ -354,7 +354,7 @@ def test_the_sender_may_drop_it_at_once(depot: Host, fifo: Callable[[str], Path]
 
 def test_a_call_that_times_out_before_it_begins(depot: Host, fifo: Callable[[str], Path]) -> None:
     path = fifo("hold")
-    with held_call(path, lambda: depot.submit("depot", "total_when_told", str(path), None)):
+    with held_call(path, lambda: depot.submit("depot", "make_when_told", str(path), 1)):
         with pytest.raises(CallTimeout):
             depot.call("depot", "total", filled(depot, 1000), timeout=0.05)
         with pytest.raises(CallTimeout):
@@ -464,7 +464,7 @@ def test_a_successor_reads_what_was_sent_to_its_predecessor(
 ) -> None:
     path = fifo("hold")
     for _ in range(3):
-        running = depot.submit("depot", "total_when_told", str(path), None)
+        running = depot.submit("depot", "make_when_told", str(path), 1)
         with path.open("w"):
             os.kill(pid_of(depot, "depot"), signal.SIGKILL)
             with pytest.raises(WorkerDied):
@@ -579,8 +579,8 @@ def test_its_size_stays(depot: Host) -> None:
     made = filled(depot, 10)
     with pytest.raises(InvalidBuffer, match="keeps its size"):
         made.resize(20)
+    view = memoryview(made)
     with pytest.raises(BufferError):
-        view = memoryview(made)
         made.close()
     assert sum(view) == 10
 
