@@ -27,6 +27,7 @@ from .contenders.protocol import Contender
 #: Name -> module, class, arguments, environment.
 ROSTER: Final[Mapping[str, tuple[str, str, tuple[Any, ...], dict[str, str]]]] = {
     "call": ("host", "HostEcho", (), {}),
+    "zero_copy": ("host", "ZeroCopyEcho", (), {}),
     "call_python_lane": ("host", "HostEcho", (), {"NOODLE_HOST_NATIVE": "0"}),
     "pipe": ("pipe", "PipeEcho", (), {}),
     "queue": ("queue", "QueueEcho", (), {}),
