@@ -162,31 +162,29 @@ class Departures:
     """
 
     def __init__(self) -> None:
-        self._waiting: deque[tuple[Callable[[], object], Sends]] = deque()
+        #: What is not given up yet.
+        self.waiting: deque[tuple[Callable[[], object], Sends]] = deque()
         self._settling = threading.Lock()
 
     def add(self, drop: Callable[[], object], sends: Sends) -> None:
         """Call ``drop``, from :meth:`settle`, when none of the records is on its way."""
-        self._waiting.append((drop, sends))
-
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+        self.waiting.append((drop, sends))
 
     def settle(self, most: int | None = None) -> bool:
         """Give up what can be given up, of ``most`` in turn; True if something is left."""
         if self._settling.acquire(blocking=False):
             try:
-                count = len(self._waiting)
+                count = len(self.waiting)
                 for _ in range(count if most is None else min(most, count)):
-                    drop, sends = self._waiting[0]
+                    drop, sends = self.waiting[0]
                     if any(way.is_on_its_way(at) for way, at in tuple(sends.items())):
-                        self._waiting.rotate(-1)
+                        self.waiting.rotate(-1)
                     else:
                         drop()
-                        self._waiting.popleft()
+                        self.waiting.popleft()
             finally:
                 self._settling.release()
-        return bool(self._waiting)
+        return bool(self.waiting)
 
 
 class Buffers:

@@ -56,7 +56,8 @@ class BufferRegistry:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # A signal handler may come to use buffers while this very thread is at it.
+        self._lock = threading.RLock()
         self._entries: dict[int, _Entry] = {}
         self._is_closed = False
         self._own: Buffers | None = None
@@ -150,7 +151,7 @@ class BufferRegistry:
         entry.holders.pop(holder, None)
         if not entry.holders:
             os.close(self._entries.pop(buffer_id).fd)
-        for other in entry.holders:
+        for other in list(entry.holders):
             # It may have it only to be quick when it comes again.
             if other is not None and not other.gone.is_set():
                 other.bell.words[layout.BELL_BUFFERS] += 1
@@ -201,7 +202,7 @@ class BufferRegistry:
             for _, entry in held:
                 if entry.writer is worker:
                     # The request that brought it to the dead one may be read by the next.
-                    entry.writer, entry.is_offered = None, True
+                    entry.is_offered = True
         if not held:
             return
         sends = _unread_replies(channels)

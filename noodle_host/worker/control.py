@@ -7,7 +7,7 @@ import select
 from collections import deque
 from typing import TypeVar
 
-from ..errors import HostClosedError, HostError
+from ..errors import HostClosedError, HostError, InvalidBuffer
 from ..router.bell import Doorbell
 from ..router.channel import ChannelEnd
 from ..router.codec import from_wire
@@ -122,7 +122,13 @@ class HostBuffers:
         self._control.send(DropBuffer(buffer_id, hold))
 
     def _ask(self, question: Message) -> list[int]:
-        answer, fds = self._control.ask(question, GotBuffer)
+        try:
+            answer, fds = self._control.ask(question, GotBuffer)
+        except ValueError as error:
+            raise InvalidBuffer(
+                f"the buffer was lost on its way from the host: {error}",
+                hint="the component has no descriptor left; drop buffers, or close files",
+            ) from error
         if answer.error is not None:
             raise from_wire(answer.error)
         return fds

@@ -150,7 +150,7 @@ class Worker:
                 or words[layout.BELL_BATON] != tenure.baton_seen
             )
 
-        departing = self._buffers.departures
+        departing = self._buffers.departures.waiting
         looked = False
         while True:
             if departing or words[layout.BELL_BUFFERS] != self._buffers_seen:

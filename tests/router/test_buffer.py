@@ -145,7 +145,7 @@ def test_a_hold_is_given_up_with_the_object(sender: Buffers, store: Store) -> No
     view = memoryview(made)
     del made
     gc.collect()
-    assert not buffers.departures
+    assert not buffers.departures.waiting
     assert view[0] == 0
     del view
     gc.collect()
@@ -215,7 +215,7 @@ def test_departures_wait_for_every_way() -> None:
     other.here.clear()
     assert not departures.settle()
     assert dropped == ["never sent", "read", "sent"]
-    assert not departures
+    assert not departures.waiting
 
 
 def test_departures_take_their_turns() -> None:
