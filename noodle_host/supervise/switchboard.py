@@ -112,7 +112,7 @@ class Switchboard:
                     # The dead one may have owed it.
                     seat.bell.ring()
                     seat.drop_channel(number)
-        held = (seat for seat in self._seats.values() if seat.bell is worker.bell)
+        held = (seat for seat in self._seats.values() if seat is worker.seat)
         self.buffers.forget(worker, (c for seat in held for c in seat.channels.values()))
 
     async def settle(self, seat: Seat, error: HostError) -> None:

@@ -444,7 +444,7 @@ def test_unread_replies_of_a_dead_worker_are_freed_with_the_component(
     wait_for_count(depot, 0)
 
 
-def test_what_was_sent_to_a_dead_worker_is_freed(
+def test_what_was_sent_to_a_dead_worker_is_the_next_ones(
     depot: Host, pid_of: Any, fifo: Callable[[str], Path]
 ) -> None:
     path = fifo("hold")
@@ -453,9 +453,10 @@ def test_what_was_sent_to_a_dead_worker_is_freed(
         waiting = [depot.submit("depot", "total", filled(depot, 10)) for _ in range(5)]
         waiting.append(depot.submit("depot", "total", filled(depot, 10).give()))
         os.kill(pid_of(depot, "depot"), signal.SIGKILL)
-        for call in [running, *waiting]:
-            with pytest.raises(WorkerDied):
-                call.result()
+        with pytest.raises(WorkerDied):
+            running.result(_LONG_S)
+    assert [call.result(_LONG_S) for call in waiting] == [10] * 6
+    del running, waiting
     wait_for_count(depot, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hookspecs import Context, hookimpl
+from hookspecs import Context, at_most_once, hookimpl
 
 
 class Courier:
@@ -19,6 +19,7 @@ class Courier:
     def forward(self, method: str, data: Any) -> Any:
         return self.context.call("depot", method, data)
 
+    @at_most_once
     def deliver_when_told(self, path: str, size: int) -> int:
         """Send a buffer to a call that lasts until the FIFO is written to."""
         data = self.context.buffer(size)

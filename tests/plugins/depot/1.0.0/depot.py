@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import hookspecs
-from hookspecs import Context, hookimpl
+from hookspecs import Context, at_most_once, hookimpl
 from noodle_host import Buffer
 
 
@@ -62,11 +62,13 @@ class Depot:
         for i in range(count):
             self.make(size, i % 256)
 
+    @at_most_once
     def make_when_told(self, path: str, size: int) -> Any:
         """Open a FIFO, which says that the call has begun; answer when it is written to."""
         Path(path).read_text()
         return self.make(size, 1)
 
+    @at_most_once
     def total_when_told(self, path: str, data: Buffer) -> int:
         Path(path).read_text()
         return self.total(data)
