@@ -132,7 +132,7 @@ class StateError(HostError):
     default_phase = "snapshot"
 
 
-class SwapError(HostError):
+class HotSwapError(HostError):
     """A swap was not made; the version that was running serves on."""
 
     default_code = "RTUP_0008"
@@ -279,7 +279,7 @@ WIRE_ERRORS: dict[str, type[HostError]] = {
         ComponentNotFoundError,
         PluginError,
         StateError,
-        SwapError,
+        HotSwapError,
         HostClosedError,
         CallError,
         CallTimeout,

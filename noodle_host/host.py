@@ -180,7 +180,7 @@ class Host:
             on_event: called at each step, on a thread of the host's own; must not block.
 
         Raises:
-            SwapError: it was not made, and why; the old version serves.
+            HotSwapError: it was not made, and why; the old version serves.
             ComponentNotFoundError: the component does not run, or has no such version.
             RequirementError: another component does not go with that version.
         """

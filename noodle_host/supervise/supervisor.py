@@ -22,9 +22,9 @@ from ..errors import (
     ConfigError,
     HostClosedError,
     HostError,
+    HotSwapError,
     RequirementError,
     StartError,
-    SwapError,
 )
 from ..model import ComponentInfo, Role, SwapEvent
 from ..registry.manifest import Manifest
@@ -333,10 +333,10 @@ class Supervisor:
         compares: bool,
         emit: Callable[[SwapEvent], None],
     ) -> list[Cut]:
-        """Have another version serve a component; raises SwapError and others."""
+        """Have another version serve a component; raises HotSwapError and others."""
         component = find_component(self._components, name)
         if name in self._swapping:
-            raise SwapError(
+            raise HotSwapError(
                 "another swap of it is under way",
                 code="HS_0001",
                 component=name,
@@ -351,7 +351,7 @@ class Supervisor:
                     component, manifest, bakes=bakes, compares=compares, emit=emit
                 )
         except TimeoutError:
-            raise SwapError(
+            raise HotSwapError(
                 f"it was not done within {self._config.swap_timeout_s:g} s",
                 code="HS_0002",
                 component=name,

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..errors import HostError, SwapError
+from ..errors import HostError, HotSwapError
 from ..model import Role, SwapEvent
 from ..registry.manifest import Manifest
 from ..worker import messages
@@ -106,7 +106,7 @@ class Swap:
         """Take all steps, or take them back.
 
         Raises:
-            SwapError: the old version serves on; why the new one does not.
+            HotSwapError: the old version serves on; why the new one does not.
         """
         follows = self._new is not None
         steps = plan(self._manifest.state.model, follows=follows, bakes=self._bakes)
@@ -144,9 +144,9 @@ class Swap:
             )
         )
 
-    def _failed(self, error: HostError) -> SwapError:
+    def _failed(self, error: HostError) -> HotSwapError:
         manifest = self._manifest
-        return SwapError(
+        return HotSwapError(
             f"Failed to swap component {manifest.name!r} from "
             f"{self._old.manifest.version} to {manifest.version}: {error.message}",
             component=manifest.name,
@@ -200,7 +200,7 @@ class Swap:
             new.until(lambda: new.has_caught_up or new.dropped or self._is_gone(new))
         )
         if new.dropped:
-            raise SwapError(f"the new version does not do what the old one does: {new.dropped}")
+            raise HotSwapError(f"the new version does not do what the old one does: {new.dropped}")
         self._check_alive(new)
 
     async def _yield(self) -> None:
@@ -226,7 +226,7 @@ class Swap:
             old.until(lambda: old.kept or self._is_gone(old)),
         )
         if old.kept:
-            raise SwapError(f"the old version keeps its seat: {old.kept}")
+            raise HotSwapError(f"the old version keeps its seat: {old.kept}")
         if self._is_gone(old) and new.state is WorkerState.STANDBY:
             # It died with the baton in its hand, or had passed it on.
             new.lead(old)
@@ -259,7 +259,7 @@ class Swap:
 
     def _check_alive(self, worker: WorkerProcess) -> None:
         if self._is_gone(worker):
-            raise worker.failure or SwapError(f"the new worker died: {worker.how_it_ended()}")
+            raise worker.failure or HotSwapError(f"the new worker died: {worker.how_it_ended()}")
 
     @staticmethod
     async def _either(*waits: object) -> None:

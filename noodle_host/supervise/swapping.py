@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ComponentNotFoundError, HostError, RequirementError, SwapError
+from ..errors import ComponentNotFoundError, HostError, HotSwapError, RequirementError
 from ..model import SwapEvent
 from ..registry.manifest import Manifest
 from ..registry.requirements import allows
@@ -18,21 +18,21 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
     """Refuse a swap that cannot work. Pure.
 
     Raises:
-        SwapError: the two versions do not go together.
+        HotSwapError: the two versions do not go together.
         RequirementError: a component that runs does not go with the new version.
     """
     facts: dict[str, Any] = {"component": new.name, "version": new.version}
     if new.version == old.version:
-        raise SwapError(f"version {new.version} is running already", phase="check", **facts)
+        raise HotSwapError(f"version {new.version} is running already", phase="check", **facts)
     if new.kind != old.kind:
-        raise SwapError(
+        raise HotSwapError(
             f"version {old.version} is a {old.kind}, version {new.version} a {new.kind}",
             phase="check",
             hint="stop the component and start the other one",
             **facts,
         )
     if new.state.model != old.state.model:
-        raise SwapError(
+        raise HotSwapError(
             f"version {old.version} is {old.state.model}, version {new.version} "
             f"{new.state.model}: a state has no way from one to the other",
             phase="check",
@@ -59,14 +59,14 @@ def check_swap(old: Manifest, new: Manifest, running: Mapping[str, Manifest]) ->
 
 
 def check_follower(old: Manifest, new: Manifest) -> None:
-    """Refuse a follower that cannot be one. Pure; raises SwapError."""
+    """Refuse a follower that cannot be one. Pure; raises HotSwapError."""
     facts: dict[str, Any] = {
         "component": new.name,
         "version": new.version,
         "phase": "check",
     }
     if old.state.model != "replicated" or new.state.model != "replicated":
-        raise SwapError(
+        raise HotSwapError(
             f"only replicated components are followed; version {new.version} is {new.state.model}",
             hint='a component of which commands do the same twice may say model = "replicated"',
             **facts,
@@ -84,7 +84,7 @@ async def swap_component(
     """Swap all seats of a component; if one fails, those before it are swapped back.
 
     Raises:
-        SwapError: the old version serves.
+        HotSwapError: the old version serves.
     """
     old = component.manifest
     cuts: list[Cut] = []
@@ -93,7 +93,7 @@ async def swap_component(
         for keeper in list(component.seats.values()):
             async with keeper.lock:
                 if not keeper.is_serving:
-                    raise SwapError(
+                    raise HotSwapError(
                         "its worker is being replaced",
                         component=manifest.name,
                         version=manifest.version,

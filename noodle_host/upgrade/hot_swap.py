@@ -106,7 +106,7 @@ class HotSwapEngine:
 
         Raises:
             ComponentNotFoundError: the component does not run, or has no such version.
-            SwapError, RequirementError: the versions do not go together.
+            HotSwapError, RequirementError: the versions do not go together.
         """
         options.setdefault("operation_id", str(uuid.uuid4()))
         old, new = await self._host.acheck_swap(component_name, new_version)

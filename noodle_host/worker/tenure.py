@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from ..errors import StateError, SwapError
+from ..errors import HotSwapError, StateError
 from ..router import codec, layout
 from ..router.bell import Doorbell, fence
 from ..router.buffer import Buffers
@@ -311,7 +311,7 @@ class Tenure:
             found = follower.divergence
             if found is not None and not after_death:
                 # Nothing is taken yet: the last leader leads on.
-                raise SwapError(
+                raise HotSwapError(
                     f"the new version does not do what the old one does: command {found.order}, "
                     f"{found.method}(): {found.what}",
                     component=self._manifest.name,

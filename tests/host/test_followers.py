@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from noodle_host import ConfigError, FollowerInfo, Host, HostError, Role, StateError, SwapError
+from noodle_host import ConfigError, FollowerInfo, Host, HostError, HotSwapError, Role, StateError
 
 _LONG_S = 20.0
 
@@ -96,7 +96,7 @@ def test_followers_are_removed_by_version_or_all(host: Host) -> None:
 @pytest.mark.parametrize("name", ["desk", "ledger"])
 def test_what_is_not_replicated_is_not_followed(host: Host, name: str) -> None:
     host.start(name, "<2")
-    with pytest.raises(SwapError, match="only replicated components are followed"):
+    with pytest.raises(HotSwapError, match="only replicated components are followed"):
         host.add_follower(name)
 
 

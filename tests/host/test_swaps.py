@@ -23,10 +23,10 @@ from noodle_host import (
     Host,
     HostConfig,
     HostError,
+    HotSwapError,
     PoisonCall,
     RequirementError,
     RestartPolicy,
-    SwapError,
     WorkerDied,
 )
 from noodle_host.supervise.swap import SwapEvent, plan
@@ -237,7 +237,7 @@ def test_the_version_that_runs_is_refused(
 ) -> None:
     versions.add_both(model)
     host = serve()
-    error = refused(host, SwapError, r"version 1\.0\.0 is running already", version="1.0.0")
+    error = refused(host, HotSwapError, r"version 1\.0\.0 is running already", version="1.0.0")
     assert error.code == "RTUP_0008"
     assert error.phase == "check"
     assert error.component == "vault"
@@ -264,12 +264,12 @@ def test_a_kind_or_a_state_model_that_differs_is_refused(
     host.call("vault", "put", 1)
     refused(
         host,
-        SwapError,
+        HotSwapError,
         r"1\.0\.0 is a service, version 3\.0\.0 a memory_manager.*stop the component",
         version="3.0.0",
     )
-    refused(host, SwapError, r"is replicated, version 4\.0\.0 snapshot", version="4.0.0")
-    refused(host, SwapError, r"is replicated, version 5\.0\.0 stateless", version="5.0.0")
+    refused(host, HotSwapError, r"is replicated, version 4\.0\.0 snapshot", version="4.0.0")
+    refused(host, HotSwapError, r"is replicated, version 5\.0\.0 stateless", version="5.0.0")
     serves(host, "1.0.0", [1])
 
 
@@ -314,7 +314,7 @@ def test_of_two_swaps_at_once_one_is_refused(
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         first = pool.submit(host.swap, "vault", "2.0.0")
         with path.open("w") as gate:
-            error = refused(host, SwapError, "another swap of it is under way")
+            error = refused(host, HotSwapError, "another swap of it is under way")
             assert error.code == "HS_0001"
             gate.write("go on")
         first.result(20)
@@ -324,9 +324,9 @@ def test_of_two_swaps_at_once_one_is_refused(
 # -- swaps that fail --------------------------------------------------------------------
 
 
-def fails(host: Host, words: str, version: str = "2.0.0", **arguments: Any) -> SwapError:
-    """The SwapError of a swap, which must say what was tried, and why it was not done."""
-    with pytest.raises(SwapError, match=words) as caught:
+def fails(host: Host, words: str, version: str = "2.0.0", **arguments: Any) -> HotSwapError:
+    """The HotSwapError of a swap, which must say what was tried, and why it was not done."""
+    with pytest.raises(HotSwapError, match=words) as caught:
         host.swap("vault", version, **arguments)
     error = caught.value
     assert f"Failed to swap component 'vault' from 1.0.0 to {version}: " in str(error)
@@ -629,7 +629,7 @@ def test_a_version_that_answers_otherwise_is_not_let_in(
     host = serve()
     pid = host.call("vault", "pid")
     host.call("vault", "put", "before")
-    with pytest.raises(SwapError) as caught:
+    with pytest.raises(HotSwapError) as caught:
         gate.swap_with(host, lambda: [host.call("vault", "put", n) for n in range(3)])
     words = "the new version does not do what the old one does: command 2, put(): its reply differs"
     assert words in str(caught.value)
@@ -664,7 +664,7 @@ def test_a_command_that_is_not_repeatable_is_found_out(
     versions.add("2.0.0", gate.body + body, like="2.0.0")
     host = serve()
     host.call("vault", "put", 1)
-    with pytest.raises(SwapError, match=r"command 2, draw\(\): its reply differs"):
+    with pytest.raises(HotSwapError, match=r"command 2, draw\(\): its reply differs"):
         gate.swap_with(host, lambda: host.call("vault", "draw"))
     serves(host, "1.0.0", [1, 1])
 
@@ -708,7 +708,7 @@ def test_a_version_that_asks_otherwise_of_the_outside_is_found_out(
     versions.add("1.0.0", draw("self.context.time_s()"))
     versions.add("2.0.0", gate.body + draw(body), like="2.0.0")
     host = serve()
-    with pytest.raises(SwapError, match=rf"command 1, draw\(\): {words} than the leader's did"):
+    with pytest.raises(HotSwapError, match=rf"command 1, draw\(\): {words} than the leader's did"):
         gate.swap_with(host, lambda: host.call("vault", "draw"))
     serves(host, "1.0.0", [])
 
@@ -1023,7 +1023,7 @@ def test_what_only_the_newer_version_knows_outlives_a_swap_back_that_failed_and_
     host = serve("2.0.0")
     host.call("vault", "put", 1)
     host.call("vault", "tag", "a")
-    with pytest.raises(SwapError, match="it will not have it"):
+    with pytest.raises(HotSwapError, match="it will not have it"):
         host.swap("vault", "1.0.0")
     host.call("vault", "tag", "b")
     os.kill(host.call("vault", "pid"), signal.SIGKILL)

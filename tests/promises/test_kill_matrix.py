@@ -17,7 +17,7 @@ import psutil
 import pytest
 from harness.warden import Warden
 
-from noodle_host import Host, SwapError
+from noodle_host import Host, HotSwapError
 from noodle_host.errors import StartError
 from noodle_host.supervise.swap import SwapEvent, SwapStep, plan
 from noodle_host.worker.steps import Step
@@ -178,7 +178,7 @@ def _swap(
     versions = ("2.0.0", "1.0.0") if back else ("1.0.0", "2.0.0")
     try:
         host.swap(name, versions[1], bake=bakes, on_event=on_event)
-    except SwapError:
+    except HotSwapError:
         return versions[0]
     return versions[1]
 

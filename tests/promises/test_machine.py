@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from noodle_host import Host, SwapError
+from noodle_host import Host, HotSwapError
 from noodle_host.model import ComponentInfo
 from noodle_host.supervise.seat_keeper import SeatKeeper
 from noodle_host.supervise.swap import SwapEvent, SwapStep
@@ -160,7 +160,7 @@ class Machine(RuleBasedStateMachine):
         version = self.other(name)
         try:
             self.host.swap(name, version, bake=bakes, on_event=on_event)
-        except SwapError:
+        except HotSwapError:
             assert timers
         else:
             self.versions[name] = version

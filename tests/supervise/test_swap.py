@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from noodle_host.errors import ComponentNotFoundError, RequirementError, SwapError
+from noodle_host.errors import ComponentNotFoundError, HotSwapError, RequirementError
 from noodle_host.registry.manifest import Manifest, State
 from noodle_host.supervise.swap import SwapStep, plan
 from noodle_host.supervise.swapping import check_swap, find_component
@@ -99,7 +99,7 @@ def test_versions_that_go_together_are_let_through(model: str, schemas: tuple[in
 )
 def test_versions_that_do_not_go_together_are_refused(new: Manifest, words: str) -> None:
     old = made("1.0.0")
-    with pytest.raises(SwapError, match=words) as caught:
+    with pytest.raises(HotSwapError, match=words) as caught:
         check_swap(old, new, {"vault": old})
     assert caught.value.phase == "check"
     assert (caught.value.component, caught.value.version) == ("vault", new.version)

@@ -13,8 +13,8 @@ from noodle_host import (
     ComponentNotFoundError,
     Host,
     HotSwapEngine,
+    HotSwapError,
     StateError,
-    SwapError,
     UpgradeOperation,
 )
 from noodle_host.supervise.swap import plan
@@ -66,7 +66,7 @@ def test_a_component_that_is_not_there(host: Host) -> None:
 def test_what_cannot_be_is_refused_before_it_begins(host: Host) -> None:
     host.start("voter", "<2")
     engine = HotSwapEngine(host)
-    with pytest.raises(SwapError, match="running already"):
+    with pytest.raises(HotSwapError, match="running already"):
         asyncio.run(engine.prepare_swap("voter", "1.0.0"))
     result = asyncio.run(engine.execute_swap(operation("1.0.0")))
     assert (result.success, result.report, result.events) == (False, None, ())
