@@ -206,6 +206,13 @@ class Host:
         )
         return SwapReport.of(name, await asyncio.wrap_future(self._supervisor.submit(work)))
 
+    async def acancel_swap(self, name: str) -> bool:
+        """Take back a swap that has not come to the cut; whether it was taken back."""
+        self._check_open()
+        return await asyncio.wrap_future(
+            self._supervisor.submit(self._supervisor.cancel_swap(name))
+        )
+
     async def acheck_swap(self, name: str, version: str | None = None) -> tuple[Manifest, Manifest]:
         """The manifests of what runs and of what :meth:`swap` would put in its place.
 

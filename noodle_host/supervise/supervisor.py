@@ -73,7 +73,7 @@ class Supervisor:
         self._components: dict[str, Component] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._in_a_hurry = False
-        self._swapping: set[str] = set()
+        self._swapping: dict[str, asyncio.Task[Any]] = {}
         self._last: list[Callable[[], object]] = []
         with contextlib.ExitStack() as undo:
             undo.callback(spawner.close)
@@ -343,7 +343,9 @@ class Supervisor:
                 hint="wait for that, or cancel it",
             )
         manifest = self._registry.manifest(name, version)
-        self._swapping.add(name)
+        task = asyncio.current_task()
+        assert task is not None
+        self._swapping[name] = task
         try:
             async with asyncio.timeout(self._config.swap_timeout_s), self._lock(name):
                 await self.check_swap(name, version)
@@ -359,8 +361,17 @@ class Supervisor:
                 hint="allow more time (swap_timeout_s), or swap when there is less to do",
             ) from None
         finally:
-            self._swapping.discard(name)
+            self._swapping.pop(name, None)
             self._on_seat_closed(name)
+
+    async def cancel_swap(self, name: str) -> bool:
+        """Take back the swap of a component; False if there is none, or it was made."""
+        task = self._swapping.get(name)
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.wait([task])
+        return task.cancelled()
 
     async def check_swap(self, name: str, version: str | None) -> tuple[Manifest, Manifest]:
         """The manifests of what runs and of what it can be swapped for."""

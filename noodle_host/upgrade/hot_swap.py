@@ -194,12 +194,9 @@ class HotSwapEngine:
 
     async def cancel_swap(self, operation_id: str) -> bool:
         """Take a swap back that has not come to the cut; whether it was taken back."""
-        task = self._running.get(operation_id)
-        if task is None:
+        if operation_id not in self._running:
             return False
-        task.cancel()
-        await asyncio.wait([task])
-        return task.cancelled()
+        return await self._host.acancel_swap(self.active_swaps[operation_id]["component"])
 
     async def create_snapshot(self, component_name: str) -> ComponentSnapshot:
         """Have the state of a component written while it serves; the host keeps it.
