@@ -206,7 +206,7 @@ class ArgumentError(CallError, TypeError):
 class InvalidBuffer(CallError, ValueError):
     """A buffer cannot be made, was given away, belongs to another host, or is gone."""
 
-    default_code = "CALL_0010"
+    default_code = "CALL_0011"
     default_phase = "buffer"
 
 

@@ -105,6 +105,8 @@ TASK_GRANTED: Final = 6  #: items that the caller has asked for so far
 TASK_SENDING: Final = 7  #: where the item sent last stands in the reply lane, + 1
 TASK_BEFORE: Final = 8  #: items sent before that one
 TASK_ORDER: Final = 9  #: the order of the step that it came of
+TASK_STEPPING: Final = 10  #: 1 while a step is under way
+TASK_DEATHS: Final = 11  #: how many workers died in a step
 # A lane's control words, a cache line apart, relative to the above.
 LANE_RETIRED: Final = 0  #: written by the consumer: bytes that may be overwritten
 LANE_WAITING: Final = 8  #: written by the producer: 1 = it waits for room

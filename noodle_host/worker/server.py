@@ -57,6 +57,7 @@ class Server:
         self._unsent: dict[int, int] = {}
         self._dead: Lead | None = None
         self.tasks = tasks
+        tasks.set_verdict(self._verdict_on_task)
         self.share = ShareKeeper()
         self.inlets: dict[int, Inlet] = {}
 
@@ -405,6 +406,10 @@ class Server:
             hint="whether the call took effect is not known",
             **facts,
         )
+
+    def _verdict_on_task(self, number: int, deaths: int) -> WorkerDied | None:
+        # Whether its state allows another worker to go on with it is another question.
+        return self.verdict(number, deaths, is_journaled=True)
 
     def _refuse(self, inlet: Inlet, record: Record, error: HostError) -> None:
         self._drop_payload(inlet, record)

@@ -50,6 +50,8 @@ class TaskSlot:
             (layout.TASK_SENDING, 0),
             (layout.TASK_BEFORE, 0),
             (layout.TASK_ORDER, 0),
+            (layout.TASK_STEPPING, 0),
+            (layout.TASK_DEATHS, 0),
         ):
             words[free + word] = value
         # Last: a slot is taken when it has a call id.
@@ -93,6 +95,19 @@ class TaskSlot:
         words, first = self._words, self._first
         offset = words[first + layout.TASK_BODY]
         return bytes(self._end.segment.view[offset : offset + words[first + layout.TASK_BYTES]])
+
+    def set_stepping(self, stepping: bool) -> None:
+        """A step begins, or has ended."""
+        self._words[self._first + layout.TASK_STEPPING] = stepping
+
+    def count_death(self) -> int:
+        """After a death: how many workers have died in a step of it."""
+        words, first = self._words, self._first
+        if words[first + layout.TASK_STEPPING]:
+            words[first + layout.TASK_STEPPING] = 0
+            words[first + layout.TASK_DEATHS] += 1
+        deaths: int = words[first + layout.TASK_DEATHS]
+        return deaths
 
     def begin_item(self, order: int) -> None:
         """The item of a step is about to be sent: whether it was can be told after a death."""

@@ -34,6 +34,8 @@ class Tasks:
         *,
         has_state: bool,
     ) -> None:
+        #: What to answer to a task that so many workers died of; None: go on.
+        self._verdict: Callable[[int, int], HostError | None] = lambda method, deaths: None
         self._executor = executor
         self._moment = moment
         self._resume = resume
@@ -43,6 +45,10 @@ class Tasks:
         #: Generators of commands that ran before this worker led, and go on.
         self.inherited: dict[Key, Iterator[object]] = {}
         self._running: dict[Key, Task] = {}
+
+    def set_verdict(self, verdict: Callable[[int, int], HostError | None]) -> None:
+        """Have ``verdict(method id, deaths)`` decide about tasks that workers died of."""
+        self._verdict = verdict
 
     def __bool__(self) -> bool:
         return bool(self._running)
@@ -113,15 +119,22 @@ class Tasks:
             is_command = self._has_state and (method is None or not method.is_query)
             slot.settle_item()
             items = self.inherited.pop(key, None)
+            deaths = slot.count_death()
             dropping = 0
             if items is None:
                 try:
+                    self._check_repeatable(method, deaths)
                     items, dropping = self._resumed(method, slot)
                 except BaseException as error:
                     inlet.reply(layout.ERROR, slot.call_id, self._executor.error(error))
                     slot.free()
                     continue
             self._running[key] = Task(inlet, slot, items, is_command=is_command, dropping=dropping)
+
+    def _check_repeatable(self, method: Method | None, deaths: int) -> None:
+        error = self._verdict(0 if method is None else method.method_id, deaths)
+        if error is not None:
+            raise error
 
     def _resumed(self, method: Method | None, slot: TaskSlot) -> tuple[Iterator[object], int]:
         if method is None:
@@ -191,9 +204,11 @@ class Tasks:
         else:
             moment.effects = None
         moment.deadline_ns = task.deadline_ns
+        task.slot.set_stepping(True)
         kind, body = step(task.items, self._executor)
         moment.effects, moment.numbers = effects, numbers
         task.send(kind, body, moment.order)
+        task.slot.set_stepping(False)
         if task.ended:
             self._running.pop(key, None)
         if entry >= 0:
