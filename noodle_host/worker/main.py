@@ -172,7 +172,9 @@ class Worker:
                 continue
             looked = False
             tenure.rest()
-            longest_s = _TIDY_EVERY_S if self._tidy() else tenure.longest_sleep_s
+            longest_s = tenure.longest_sleep_s
+            if self._tidy():
+                longest_s = min(longest_s, _TIDY_EVERY_S)
             if sleepers[leads].sleep(ready, longest_s):
                 self._bell.drain()
                 self._take_orders()
