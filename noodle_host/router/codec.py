@@ -165,7 +165,8 @@ def encode_exception(error: BaseException, component: str, version: str, worker:
 def _exception_to_wire(
     error: BaseException, component: str, version: str, worker: int
 ) -> WireError:
-    if isinstance(error, CallError) and error.code in WIRE_ERRORS:
+    # Made by the component, it may hold anything as its message.
+    if isinstance(error, CallError) and error.code in WIRE_ERRORS and type(error.message) is str:
         return to_wire(error)
     trace = _clip_traceback("".join(traceback.format_exception(error)))
     if isinstance(error, RemoteError) and error.type_name:
