@@ -102,10 +102,11 @@ class Parcel(list[bytes | bytearray | memoryview]):
                 sends[outbox] = position
 
     def note_sent(self) -> None:
-        """It was sent: what was a gift is spent."""
+        """It was sent: what was a gift is spent, and not held here any more."""
         for buffer in self.buffers:
             if buffer.gift is not None:
                 buffer.gift = True
+                buffer.hold = None
 
 
 def open_parcel(view: memoryview, pool: Buffers | None) -> memoryview:

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NoReturn
 
-from ..router import layout
+from ..errors import InvalidBuffer
+from ..router import codec, layout
 from ..router.channel import ChannelEnd, Chunks
 from ..router.lane import Record
 
@@ -66,11 +67,19 @@ class Inlet:
         Returns whether it is sent.
         """
         # Nearly all are small, and come after can_take() has seen room for them.
-        if not self._backlog and self._outbox.send(kind, 0, call_id, 0, 0, 0, body) >= 0:
+        if not self._backlog and self._send(kind, call_id, body) >= 0:
             return True
         self._backlog.append((kind, call_id, body))
         self._outbox.writer.set_waiting(True)
         return False
+
+    def _send(self, kind: int, call_id: int, body: bytes | Chunks) -> int:
+        try:
+            return self._outbox.send(kind, 0, call_id, 0, 0, 0, body)
+        except InvalidBuffer as error:
+            # The component has closed it, or given it away before.
+            body = codec.encode_host_error(error)
+            return self._outbox.send(layout.ERROR, 0, call_id, 0, 0, 0, body)
 
     def when_sent(self, note: Callable[[], None]) -> None:
         """Call ``note`` once the replies that wait for room are sent."""
@@ -89,7 +98,7 @@ class Inlet:
     def _flush(self) -> bool:
         while self._backlog:
             kind, call_id, body = self._backlog[0]
-            if self._outbox.send(kind, 0, call_id, 0, 0, 0, body) < 0:
+            if self._send(kind, call_id, body) < 0:
                 return False
             self._backlog.popleft()
         self._outbox.writer.set_waiting(False)

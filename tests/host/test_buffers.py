@@ -228,6 +228,24 @@ def test_a_gift_that_nobody_takes_is_freed(depot: Host) -> None:
     wait_for_count(depot, 0)
 
 
+def test_what_a_component_cannot_return_does_not_harm_it(depot: Host) -> None:
+    with pytest.raises(InvalidBuffer, match="closed"):
+        depot.call("depot", "return_closed")
+    assert len(depot.call("depot", "return_twice")) == 10
+    with pytest.raises(InvalidBuffer, match="given away"):
+        depot.call("depot", "return_twice")
+    assert depot.call("depot", "total", filled(depot, 10)) == 10
+    depot.call("depot", "drop_kept")
+    wait_for_count(depot, 0)
+
+
+def test_a_gift_that_is_sent_is_not_held(depot: Host) -> None:
+    made = filled(depot, 10)
+    depot.call("depot", "total", made.give())
+    wait_for_count(depot, 0)
+    assert made.closed
+
+
 def test_a_gift_comes_back_as_another_object(depot: Host) -> None:
     made = filled(depot, 10)
     depot.call("depot", "keep", made.give())

@@ -73,6 +73,17 @@ class Depot:
         Path(path).read_text()
         return self.total(data)
 
+    def return_closed(self) -> Any:
+        made = self.make(10, 1)
+        made.close()
+        return made
+
+    def return_twice(self) -> Any:
+        """The same gift, every time."""
+        if not self.kept:
+            self.kept.append(self.make(10, 1).give())
+        return self.kept[0]
+
     def stream(self, count: int, size: int) -> Iterator[Any]:
         for i in range(count):
             yield self.make(size, i)
