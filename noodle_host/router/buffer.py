@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
+import io
 import itertools
 import mmap
 import operator
 import os
 import secrets
-import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -47,12 +48,15 @@ Sends: TypeAlias = dict[Way, int]
 
 
 class BufferSource(Protocol):
-    """Hands out descriptors, which the caller closes; all raise HostError."""
+    """Hands out descriptors, which the caller closes; all raise HostError.
 
-    def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
+    They come as files, which close themselves if a signal handler interrupts.
+    """
+
+    def create(self, buffer_id: int, hold: int, size_bytes: int) -> io.FileIO:
         """Make memory of zeros; a descriptor for reading and writing."""
 
-    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> int:
+    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> io.FileIO:
         """Hold a buffer that was received; writable if it is a gift."""
 
     def offer(self, buffer_id: int) -> None:
@@ -62,13 +66,13 @@ class BufferSource(Protocol):
         """Give up a hold; without effect where there is none."""
 
 
-class _Hold:
-    """What tells the source that this process has a buffer no more: it is collected."""
+class Hold:
+    """What a process has a buffer by; given up when it is collected. See :class:`Departures`."""
 
     __slots__ = ("__weakref__", "sends")
 
-    def __init__(self) -> None:
-        self.sends: Sends = {}
+    def __init__(self, sends: Sends | None = None) -> None:
+        self.sends: Sends = {} if sends is None else sends
 
 
 class Buffer(mmap.mmap):
@@ -83,13 +87,13 @@ class Buffer(mmap.mmap):
     # In C the constructor is __new__: what is here is what it has made.
     id: int
     pool: Buffers
-    hold: _Hold | None
+    hold: Hold | None
     is_writable: bool
     #: None: it is held; False: given away, and not sent yet; True: sent.
     gift: bool | None
 
     def __new__(
-        cls, pool: Buffers, buffer_id: int, hold: _Hold, fd: int, *, is_writable: bool
+        cls, pool: Buffers, buffer_id: int, hold: Hold, fd: int, *, is_writable: bool
     ) -> Self:
         access = mmap.PROT_READ | (mmap.PROT_WRITE if is_writable else 0)
         size_bytes = os.fstat(fd).st_size
@@ -155,55 +159,90 @@ class Buffer(mmap.mmap):
         )
 
 
+class _Departure(weakref.ref[Hold]):
+    """Outlives a hold, and knows how it is given up and where it was sent."""
+
+    __slots__ = ("drop", "nudge", "sends")
+
+    drop: Callable[[], object]
+    nudge: weakref.ref[Hold]
+    sends: Sends
+
+    def __new__(cls, hold: Hold, callback: Callable[[Any], object], *_: Any) -> Self:
+        return super().__new__(cls, hold, callback)
+
+    def __init__(
+        self,
+        hold: Hold,
+        _: Callable[[Any], object],
+        drop: Callable[[], object],
+        nudge: weakref.ref[Hold],
+    ) -> None:
+        self.drop = drop
+        self.nudge = nudge
+        self.sends = hold.sends
+
+
 class Departures:
     """Holds that are to be given up, once what was sent is read.
 
-    :meth:`add` may be called by a finalizer: anywhere, whatever locks are held.
+    ``nudge`` is called when there is something to :meth:`settle`, anywhere, whatever locks
+    are held. All else is for one thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nudge: Callable[[], object]) -> None:
         #: What is not given up yet.
-        self.waiting: deque[tuple[Callable[[], object], Sends]] = deque()
-        self._settling = threading.Lock()
+        self.waiting: deque[_Departure] = deque()
+        self.nudge = nudge
+        self._watched: set[_Departure] = set()
 
-    def add(self, drop: Callable[[], object], sends: Sends) -> None:
-        """Call ``drop``, from :meth:`settle`, when none of the records is on its way."""
-        self.waiting.append((drop, sends))
+    def watch(self, hold: Hold, drop: Callable[[], object]) -> None:
+        """Call ``drop`` once the hold is collected and nothing of it is on its way.
+
+        ``drop`` may be called again if a signal handler interrupts it. For any thread.
+        """
+        # Callbacks are called in the reverse order. The one that counts is written in C: no
+        # signal handler comes before it.
+        nudge = weakref.ref(hold, lambda _: self.nudge())
+        self._watched.add(_Departure(hold, self.waiting.append, drop, nudge))
 
     def settle(self, most: int | None = None) -> bool:
         """Give up what can be given up, of ``most`` in turn; True if something is left."""
-        if self._settling.acquire(blocking=False):
-            try:
-                count = len(self.waiting)
-                for _ in range(count if most is None else min(most, count)):
-                    drop, sends = self.waiting[0]
-                    if any(way.is_on_its_way(at) for way, at in tuple(sends.items())):
-                        self.waiting.rotate(-1)
-                    else:
-                        drop()
-                        self.waiting.popleft()
-            finally:
-                self._settling.release()
+        count = len(self.waiting)
+        for _ in range(count if most is None else min(most, count)):
+            departure = self.waiting[0]
+            sends = departure.sends
+            if any(way.is_on_its_way(at) for way, at in tuple(sends.items())):
+                self.waiting.rotate(-1)
+            else:
+                departure.drop()
+                self._watched.discard(departure)
+                self.waiting.popleft()
         return bool(self.waiting)
 
 
 class Buffers:
     """The buffers of one host in one process.
 
-    ``nudge`` is called, from finalizers, when there is something in ``departures`` to
-    settle. The last ``remembered`` that were received stay mapped until
-    :meth:`forget_received`, so that one that comes again need not be fetched each time.
+    Somebody has to settle ``departures``, who is told by ``nudge``; without one that is
+    whoever makes and receives buffers, all on one thread. The last ``remembered`` that were
+    received stay mapped until :meth:`forget_received`, so that one that comes again need not
+    be fetched each time.
     """
 
     def __init__(
-        self, source: BufferSource, nudge: Callable[[], object], *, remembered: int = 0
+        self,
+        source: BufferSource,
+        nudge: Callable[[], object] | None = None,
+        *,
+        remembered: int = 0,
     ) -> None:
         self._source = source
-        self._nudge = nudge
+        self._settles_here = nudge is None
         self._numbers = itertools.count(1)
         self._here: weakref.WeakValueDictionary[int, Buffer] = weakref.WeakValueDictionary()
         #: What is dropped here, and not given up yet.
-        self.departures = Departures()
+        self.departures = Departures(nudge or _nothing)
         self._received: deque[Buffer] = deque(maxlen=remembered)
 
     def create(self, nbytes: int) -> Buffer:
@@ -217,8 +256,8 @@ class Buffers:
         # Not to be guessed by a component that was not given it.
         buffer_id = secrets.randbits(64)
         hold, number = self._new_hold(buffer_id)
-        fd = self._source.create(buffer_id, number, size_bytes)
-        return self._map(buffer_id, hold, fd, is_writable=True)
+        file = self._source.create(buffer_id, number, size_bytes)
+        return self._map(buffer_id, hold, file, is_writable=True)
 
     def receive(self, buffer_id: int, is_gift: bool) -> Buffer:
         """The buffer that came with a record; the same object while one is there.
@@ -230,8 +269,8 @@ class Buffers:
         if known is not None and not is_gift:
             return known
         hold, number = self._new_hold(buffer_id)
-        fd = self._source.fetch(buffer_id, number, is_gift)
-        buffer = self._map(buffer_id, hold, fd, is_writable=is_gift)
+        file = self._source.fetch(buffer_id, number, is_gift)
+        buffer = self._map(buffer_id, hold, file, is_writable=is_gift)
         if not is_gift:
             self._received.append(buffer)
         return buffer
@@ -244,33 +283,30 @@ class Buffers:
         """Let the receiver of a gift have it; it is about to be sent."""
         self._source.offer(buffer.id)
 
-    def _map(self, buffer_id: int, hold: _Hold, fd: int, *, is_writable: bool) -> Buffer:
+    def _map(self, buffer_id: int, hold: Hold, file: io.FileIO, *, is_writable: bool) -> Buffer:
         try:
-            buffer = Buffer(self, buffer_id, hold, fd, is_writable=is_writable)
+            buffer = Buffer(self, buffer_id, hold, file.fileno(), is_writable=is_writable)
         except (OSError, ValueError, OverflowError) as error:
             raise InvalidBuffer(
                 f"a buffer cannot be mapped: {error}",
                 hint="no memory or no descriptor is left; drop buffers that are not needed",
             ) from error
         finally:
-            os.close(fd)
+            file.close()
         self._here[buffer_id] = buffer
         return buffer
 
-    def _new_hold(self, buffer_id: int) -> tuple[_Hold, int]:
-        # What makes many of them in one call gives up as many.
-        self.departures.settle(_IN_TURN)
+    def _new_hold(self, buffer_id: int) -> tuple[Hold, int]:
+        if self._settles_here:
+            # What makes many of them in one call gives up as many.
+            self.departures.settle(_IN_TURN)
+        elif self.departures.waiting:
+            self.departures.nudge()
         # Before the source is asked: an interrupt at any later step leaves nothing.
-        hold = _Hold()
+        hold = Hold()
         number = next(self._numbers)
-        finalizer = weakref.finalize(hold, self._on_collected, buffer_id, number, hold.sends)
-        # At the end of the process the kernel frees it.
-        finalizer.atexit = False
+        self.departures.watch(hold, functools.partial(self._source.drop, buffer_id, number))
         return hold, number
-
-    def _on_collected(self, buffer_id: int, number: int, sends: Sends) -> None:
-        self.departures.add(lambda: self._source.drop(buffer_id, number), sends)
-        self._nudge()
 
     def forget(self, buffer: Buffer) -> None:
         """It is closed or given away: if it comes back, it is another object."""
@@ -281,8 +317,12 @@ class Buffers:
     def disown(self, error: HostError) -> None:
         """In a forked child: make, fetch and give up nothing in the parent's place."""
         self._source = _Refusal(error)
-        self._nudge = lambda: None
-        self.departures = Departures()
+        self.departures.nudge = _nothing
+        self.departures = Departures(_nothing)
+
+
+def _nothing() -> None:
+    pass
 
 
 class _Refusal:
@@ -291,10 +331,10 @@ class _Refusal:
     def __init__(self, error: HostError) -> None:
         self._error = error
 
-    def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
+    def create(self, buffer_id: int, hold: int, size_bytes: int) -> io.FileIO:
         raise copy.copy(self._error)
 
-    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> int:
+    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> io.FileIO:
         raise copy.copy(self._error)
 
     def offer(self, buffer_id: int) -> None:

@@ -23,11 +23,6 @@ def create_memory(name: str, size_bytes: int) -> int:
     return fd
 
 
-def read_only_fd(fd: int) -> int:
-    """A new descriptor of the same memory that can only be mapped for reading."""
-    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-
-
 class Segment:
     """``view`` is the memory as bytes, ``words`` the same memory as 8-byte words.
 
@@ -82,7 +77,7 @@ class Segment:
 
     def read_only_fd(self) -> int:
         """A new descriptor that can only be mapped for reading."""
-        return read_only_fd(self.fd)
+        return os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Close the descriptor; the memory goes when its last view goes.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import io
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -19,12 +20,12 @@ from typing import TYPE_CHECKING, Final
 from ..errors import HostClosedError, HostError, InvalidBuffer
 from ..model import BufferUsage
 from ..router import layout
-from ..router.buffer import Buffers, Departures, Sends
+from ..router.buffer import Buffers, Departures, Hold, Sends
 from ..router.channel import lanes_of
 from ..router.codec import to_wire
 from ..router.lane import CorruptLaneError
 from ..router.native import LaneReader
-from ..router.segment import create_memory, read_only_fd
+from ..router.segment import create_memory
 from ..worker import messages
 from .worker_process import WorkerProcess
 
@@ -61,7 +62,7 @@ class BufferRegistry:
         self._entries: dict[int, _Entry] = {}
         self._is_closed = False
         self._own: Buffers | None = None
-        self._left_by_the_dead = Departures()
+        self._left_by_the_dead = Departures(lambda: None)
         self._timer: asyncio.TimerHandle | None = None
         self._retry_s = _RETRY_S
 
@@ -74,7 +75,7 @@ class BufferRegistry:
 
     def create(
         self, buffer_id: int, hold: int, size_bytes: int, holder: WorkerProcess | None = None
-    ) -> int:
+    ) -> io.FileIO:
         """Make memory of zeros; a descriptor for reading and writing, the caller's to close.
 
         Raises:
@@ -92,14 +93,11 @@ class BufferRegistry:
                 raise self._out_of_means(error) from error
             self._entries[buffer_id] = entry = _Entry(fd, size_bytes, writer=holder)
             entry.holders[holder] = {hold}
-            try:
-                return os.dup(fd)
-            except OSError as error:
-                raise self._out_of_means(error) from error
+            return self._opened(entry, "r+b")
 
     def fetch(
         self, buffer_id: int, hold: int, is_gift: bool, holder: WorkerProcess | None = None
-    ) -> int:
+    ) -> io.FileIO:
         """Hold a buffer that was received; a descriptor, the caller's to close.
 
         Raises:
@@ -115,14 +113,11 @@ class BufferRegistry:
                 )
             if is_gift and not entry.is_offered and entry.writer is not holder:
                 raise InvalidBuffer("the buffer was given to another component")
-            try:
-                fd = os.dup(entry.fd) if is_gift else read_only_fd(entry.fd)
-            except OSError as error:
-                raise self._out_of_means(error) from error
+            file = self._opened(entry, "r+b" if is_gift else "rb")
             if is_gift:
                 entry.writer, entry.is_offered = holder, False
             entry.holders.setdefault(holder, set()).add(hold)
-            return fd
+            return file
 
     def offer(self, buffer_id: int, holder: WorkerProcess | None = None) -> None:
         """Allow the receiver of a gift to take the right to write.
@@ -157,6 +152,12 @@ class BufferRegistry:
                 other.bell.words[layout.BELL_BUFFERS] += 1
                 other.bell.ring()
 
+    def _opened(self, entry: _Entry, mode: str) -> io.FileIO:
+        try:
+            return io.FileIO(f"/proc/self/fd/{entry.fd}", mode)
+        except OSError as error:
+            raise self._out_of_means(error) from error
+
     def _out_of_means(self, error: Exception) -> InvalidBuffer:
         return InvalidBuffer(
             f"the host has no means left for a buffer: {error}",
@@ -174,14 +175,13 @@ class BufferRegistry:
 
     def answer(self, worker: WorkerProcess, message: messages.Message) -> None:
         """Do what a worker asks about buffers."""
-        fds: list[int] = []
-        error = None
+        file = error = None
         try:
             match message:
                 case messages.NewBuffer(buffer_id, hold, size_bytes):
-                    fds.append(self.create(buffer_id, hold, size_bytes, worker))
+                    file = self.create(buffer_id, hold, size_bytes, worker)
                 case messages.FetchBuffer(buffer_id, hold, is_gift):
-                    fds.append(self.fetch(buffer_id, hold, is_gift, worker))
+                    file = self.fetch(buffer_id, hold, is_gift, worker)
                 case messages.OfferBuffer(buffer_id):
                     self.offer(buffer_id, worker)
                 case messages.DropBuffer(buffer_id, hold):
@@ -191,9 +191,11 @@ class BufferRegistry:
                     return
         except HostError as refused:
             error = to_wire(refused)
-        worker.send(messages.GotBuffer(error), fds)
-        for fd in fds:
-            os.close(fd)
+        if file is None:
+            worker.send(messages.GotBuffer(error))
+            return
+        with file:
+            worker.send(messages.GotBuffer(), [file.fileno()])
 
     def forget(self, worker: WorkerProcess, channels: Iterable[Channel]) -> None:
         """A worker is dead. ``channels`` are those that its replies stand in."""
@@ -208,7 +210,8 @@ class BufferRegistry:
         sends = _unread_replies(channels)
         for buffer_id, entry in held:
             drop = functools.partial(self._drop_all, buffer_id, entry, worker)
-            self._left_by_the_dead.add(drop, sends)
+            # Nobody has it: it departs at once.
+            self._left_by_the_dead.watch(Hold(sends), drop)
         self.sweep()
 
     def _drop_all(self, buffer_id: int, entry: _Entry, worker: WorkerProcess) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import select
 from collections import deque
@@ -109,11 +110,13 @@ class HostBuffers:
     def __init__(self, control: Control) -> None:
         self._control = control
 
-    def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
-        return self._ask(NewBuffer(buffer_id, hold, size_bytes))[0]
+    def create(self, buffer_id: int, hold: int, size_bytes: int) -> io.FileIO:
+        (fd,) = self._ask(NewBuffer(buffer_id, hold, size_bytes))
+        return io.FileIO(fd, "r+b")
 
-    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> int:
-        return self._ask(FetchBuffer(buffer_id, hold, is_gift))[0]
+    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> io.FileIO:
+        (fd,) = self._ask(FetchBuffer(buffer_id, hold, is_gift))
+        return io.FileIO(fd, "r+b" if is_gift else "rb")
 
     def offer(self, buffer_id: int) -> None:
         self._ask(OfferBuffer(buffer_id))

@@ -84,7 +84,7 @@ class Worker:
         self._control = control
         self._bell = bell
         self._seat_bell = seat_bell
-        self._buffers = Buffers(HostBuffers(control), lambda: None, remembered=_REMEMBERED_BUFFERS)
+        self._buffers = Buffers(HostBuffers(control), remembered=_REMEMBERED_BUFFERS)
         self._buffers_seen = 0
         self._endpoint = Endpoint(
             bell,

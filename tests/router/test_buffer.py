@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import io
 import mmap
 import os
 import struct
@@ -17,11 +18,11 @@ from hypothesis import strategies as st
 from noodle_host.errors import EncodeError, HostError, InvalidBuffer
 from noodle_host.router import codec, layout
 from noodle_host.router.bell import Doorbell
-from noodle_host.router.buffer import Buffer, Buffers, Departures, checked_size, memory_bytes
+from noodle_host.router.buffer import Buffer, Buffers, Departures, Hold, checked_size, memory_bytes
 from noodle_host.router.channel import ChannelEnd, create_segment
 from noodle_host.router.corrupt import CorruptError
 from noodle_host.router.parcel import BUFFER_CODE, Parcel, open_parcel, take_buffer, taker_for
-from noodle_host.router.segment import create_memory, read_only_fd
+from noodle_host.router.segment import create_memory
 
 
 class Store:
@@ -33,18 +34,18 @@ class Store:
         self.offered: set[int] = set()
         self.fetched = 0
 
-    def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
+    def create(self, buffer_id: int, hold: int, size_bytes: int) -> io.FileIO:
         self.fds[buffer_id] = create_memory("test-buffer", size_bytes)
         self.holds.append((buffer_id, hold))
-        return os.dup(self.fds[buffer_id])
+        return io.FileIO(f"/proc/self/fd/{self.fds[buffer_id]}", "r+b")
 
-    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> int:
+    def fetch(self, buffer_id: int, hold: int, is_gift: bool) -> io.FileIO:
         if buffer_id not in self.fds:
             raise InvalidBuffer("the buffer is gone")
         self.fetched += 1
         self.holds.append((buffer_id, hold))
-        fd = self.fds[buffer_id]
-        return os.dup(fd) if is_gift else read_only_fd(fd)
+        path = f"/proc/self/fd/{self.fds[buffer_id]}"
+        return io.FileIO(path, "r+b" if is_gift else "rb")
 
     def offer(self, buffer_id: int) -> None:
         self.offered.add(buffer_id)
@@ -74,12 +75,12 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def sender(store: Store) -> Buffers:
-    return Buffers(store, lambda: None)
+    return Buffers(store)
 
 
 @pytest.fixture
 def receiver(store: Store) -> Buffers:
-    return Buffers(store, lambda: None, remembered=2)
+    return Buffers(store, remembered=2)
 
 
 @pytest.fixture
@@ -204,10 +205,10 @@ def test_a_gift_is_not_what_was_there_before(
 def test_departures_wait_for_every_way() -> None:
     one, other, over = Lane(1), Lane(5), Lane()
     dropped: list[str] = []
-    departures = Departures()
-    departures.add(lambda: dropped.append("sent"), {one: 1, other: 5})
-    departures.add(lambda: dropped.append("never sent"), {})
-    departures.add(lambda: dropped.append("read"), {over: 3})
+    departures = Departures(lambda: None)
+    departures.watch(Hold({one: 1, other: 5}), lambda: dropped.append("sent"))
+    departures.watch(Hold({}), lambda: dropped.append("never sent"))
+    departures.watch(Hold({over: 3}), lambda: dropped.append("read"))
     assert departures.settle()
     assert dropped == ["never sent", "read"]
     one.here.clear()
@@ -221,10 +222,10 @@ def test_departures_wait_for_every_way() -> None:
 def test_departures_take_their_turns() -> None:
     stuck = Lane(0)
     dropped: list[int] = []
-    departures = Departures()
+    departures = Departures(lambda: None)
     for _ in range(20):
-        departures.add(lambda: dropped.append(-1), {stuck: 0})
-    departures.add(lambda: dropped.append(1), {})
+        departures.watch(Hold({stuck: 0}), lambda: dropped.append(-1))
+    departures.watch(Hold({}), lambda: dropped.append(1))
     while not dropped:
         assert departures.settle(4)
     assert dropped == [1]
@@ -233,13 +234,13 @@ def test_departures_take_their_turns() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=30))
 def test_each_is_dropped_once_and_not_before_it_is_read(steps: list[tuple[int, bool]]) -> None:
     lanes = [Lane(*range(40)) for _ in range(4)]
-    departures = Departures()
+    departures = Departures(lambda: None)
     dropped: list[int] = []
     added: list[tuple[Lane, int]] = []
     for lane, is_added in steps:
         if is_added:
             at = len(added)
-            departures.add(lambda at=at: dropped.append(at), {lanes[lane]: at})  # type: ignore[misc]
+            departures.watch(Hold({lanes[lane]: at}), lambda at=at: dropped.append(at))  # type: ignore[misc]
             added.append((lanes[lane], at))
         elif lanes[lane].here:
             lanes[lane].here.discard(min(lanes[lane].here))
@@ -453,11 +454,11 @@ def test_no_sizes(size: object) -> None:
 
 def test_memory_that_cannot_be_mapped(store: Store) -> None:
     class Bare(Store):
-        def create(self, buffer_id: int, hold: int, size_bytes: int) -> int:
+        def create(self, buffer_id: int, hold: int, size_bytes: int) -> io.FileIO:
             # What no host would send: nothing can be mapped of it.
-            return os.memfd_create("empty")
+            return io.FileIO(os.memfd_create("empty"), "r+b")
 
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(InvalidBuffer, match="cannot be mapped"):
-        Buffers(Bare(), lambda: None).create(10)
+        Buffers(Bare()).create(10)
     assert len(os.listdir("/proc/self/fd")) == before
