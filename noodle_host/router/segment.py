@@ -12,15 +12,18 @@ import os
 
 def create_memory(name: str, size_bytes: int) -> int:
     """Make a memfd of zeros that keeps its size; memory is used where it is touched."""
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    made: list[int] = []
     try:
-        os.ftruncate(fd, size_bytes)
+        # In one call, so that no signal handler comes between making and noting it.
+        made.extend(map(os.memfd_create, [name], [os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING]))
+        os.ftruncate(made[0], size_bytes)
         # Whoever could shrink the file could kill its peers by SIGBUS.
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        fcntl.fcntl(made[0], fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
     except BaseException:
-        os.close(fd)
+        for fd in made:
+            os.close(fd)
         raise
-    return fd
+    return made[0]
 
 
 class Segment:

@@ -14,7 +14,7 @@ import io
 import os
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ..errors import HostClosedError, HostError, InvalidBuffer
@@ -39,14 +39,18 @@ _LONGEST_RETRY_S: Final = 0.5
 
 @dataclass(eq=False)
 class _Entry:
-    fd: int
     size_bytes: int
     #: Process (None: the host itself) -> the numbers of its holds.
-    holders: dict[WorkerProcess | None, set[int]] = field(default_factory=dict)
+    holders: dict[WorkerProcess | None, set[int]]
     #: Who may write.
-    writer: WorkerProcess | None = None
+    writer: WorkerProcess | None
+    fd: int = -1
     #: Whether whoever takes it as a gift is the next to write.
     is_offered: bool = False
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
 
 
 class BufferRegistry:
@@ -87,12 +91,13 @@ class BufferRegistry:
                 raise HostClosedError("the host is closed")
             if buffer_id in self._entries:
                 raise InvalidBuffer("there is a buffer of that id already")
+            # First of all, so that a hold that is given up half-way finds it.
+            entry = _Entry(size_bytes, {holder: {hold}}, holder)
+            self._entries[buffer_id] = entry
             try:
-                fd = create_memory("noodle-buffer", size_bytes)
+                entry.fd = create_memory("noodle-buffer", size_bytes)
             except (OSError, OverflowError) as error:
                 raise self._out_of_means(error) from error
-            self._entries[buffer_id] = entry = _Entry(fd, size_bytes, writer=holder)
-            entry.holders[holder] = {hold}
             return self._opened(entry, "r+b")
 
     def fetch(
@@ -145,7 +150,7 @@ class BufferRegistry:
     def _forget_holder(self, buffer_id: int, entry: _Entry, holder: WorkerProcess | None) -> None:
         entry.holders.pop(holder, None)
         if not entry.holders:
-            os.close(self._entries.pop(buffer_id).fd)
+            self._entries.pop(buffer_id).close()
         for other in list(entry.holders):
             # It may have it only to be quick when it comes again.
             if other is not None and not other.gone.is_set():
@@ -239,7 +244,7 @@ class BufferRegistry:
         with self._lock:
             self._is_closed = True
             for entry in self._entries.values():
-                os.close(entry.fd)
+                entry.close()
             self._entries.clear()
 
 

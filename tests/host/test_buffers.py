@@ -664,6 +664,52 @@ def test_no_descriptor_left(run_script: Any, plugins: Path) -> None:
     assert "Traceback" not in stderr
 
 
+_INTERRUPTED = """
+import gc, os, random, signal, sys
+from noodle_host import Host
+
+class Interrupt(Exception):
+    pass
+
+def interrupt(*_):
+    raise Interrupt
+
+def use(host):
+    made = host.buffer(100)
+    made[0] = 1
+    assert host.call("depot", "total", made) == 1
+    assert host.call("depot", "make", 100, 1)[99] == 1
+    assert host.call("depot", "write_and_return", made.give(), 2)[0] == 2
+
+with Host(sys.argv[1]) as host:
+    host.start("depot")
+    use(host)
+    before = len(os.listdir("/proc/self/fd"))
+    signal.signal(signal.SIGALRM, interrupt)
+    random.seed(7)
+    count = 0
+    while count < 500:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-5, 2e-3))
+            use(host)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        except Interrupt:
+            count += 1
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    use(host)
+    gc.collect()
+    while host.buffers().count:
+        pass
+    print(len(os.listdir("/proc/self/fd")) - before)
+"""
+
+
+def test_an_interrupt_at_any_moment_leaves_nothing(run_script: Any, plugins: Path) -> None:
+    process = run_script(_INTERRUPTED, plugins)
+    stdout, _ = process.communicate(timeout=60)
+    assert stdout.strip() == "0"
+
+
 _FORKED = """
 import os, sys
 from noodle_host import Host, HostError
