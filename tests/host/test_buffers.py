@@ -681,9 +681,15 @@ def use(host):
     assert host.call("depot", "make", 100, 1)[99] == 1
     assert host.call("depot", "write_and_return", made.give(), 2)[0] == 2
 
+def settle(host):
+    gc.collect()
+    while host.buffers().count:
+        pass
+
 with Host(sys.argv[1]) as host:
     host.start("depot")
     use(host)
+    settle(host)
     before = len(os.listdir("/proc/self/fd"))
     signal.signal(signal.SIGALRM, interrupt)
     random.seed(7)
@@ -697,9 +703,7 @@ with Host(sys.argv[1]) as host:
             count += 1
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     use(host)
-    gc.collect()
-    while host.buffers().count:
-        pass
+    settle(host)
     print(len(os.listdir("/proc/self/fd")) - before)
 """
 
