@@ -110,3 +110,11 @@ def digest(kind: int, body: Body) -> int:
             checksum = zlib.crc32(chunk, checksum)
         return checksum
     return zlib.crc32(body)
+
+
+def no_buffers() -> ArgumentError:
+    """The refusal of a command that takes or returns buffers."""
+    return ArgumentError(
+        "commands of a replicated component neither take nor return buffers",
+        hint="others that follow would not have them: pass bytes, or mark the method @query",
+    )

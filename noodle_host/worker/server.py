@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any, NoReturn
 
-from ..errors import ArgumentError, HostError, PoisonCall, WorkerDied
+from ..errors import HostError, PoisonCall, WorkerDied
 from ..router import codec, layout
 from ..router.corrupt import CorruptError
 from ..router.journal import source
@@ -15,7 +15,7 @@ from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
 from ..router.parcel import Parcel
 from .effects import Effects
-from .executor import Body, Executor, digest
+from .executor import Body, Executor, digest, no_buffers
 from .inlet import Inlet
 from .keeper import Keeper
 from .messages import Lead
@@ -206,7 +206,8 @@ class Server:
                 self._command(inlet, record, self._keeper, effects)
                 return
         if self._keeper is not None:
-            if kind == layout.CALL and self.share.takes(record[6]):
+            # A follower has only what is written down for it.
+            if kind == layout.CALL and not flags & layout.BUFFERS and self.share.takes(record[6]):
                 self._ask_follower(inlet, record, self._keeper)
                 return
             # A query is not repeated by anybody who follows.
@@ -254,7 +255,7 @@ class Server:
             reader.retire(reader.position)
             return
         if flags & layout.BUFFERS:
-            self._refuse(inlet, record, _no_buffers())
+            self._refuse(inlet, record, no_buffers())
             return
         if not keeper.has_room():
             reader.position = position
@@ -287,7 +288,7 @@ class Server:
             # Without this it cannot have been answered, and need not be in the state.
             writer.set_status(entry, layout.STATUS_EXECUTED)
         if isinstance(body, Parcel):
-            answer, body = layout.ERROR, self._executor.error(_no_buffers())
+            answer, body = layout.ERROR, self._executor.error(no_buffers())
         status = layout.STATUS_ANSWERED
         if keeper.followers:
             status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
@@ -493,10 +494,3 @@ class Server:
         """A forked child has come back from the component's code: it is not the worker."""
         os.write(2, b"a child that was forked by a method has returned from it, and is ended\n")
         os._exit(1)
-
-
-def _no_buffers() -> ArgumentError:
-    return ArgumentError(
-        "commands of a replicated component neither take nor return buffers",
-        hint="others that follow would not have them: pass bytes, or mark the method @query",
-    )

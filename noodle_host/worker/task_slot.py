@@ -76,6 +76,11 @@ class TaskSlot:
         return bool(self._words[self._first + layout.TASK_METHOD] >> 32 & layout.BY_NAME)
 
     @property
+    def has_buffers(self) -> bool:
+        """Whether buffers came with the request; they do not stand here."""
+        return bool(self._words[self._first + layout.TASK_METHOD] >> 32 & layout.BUFFERS)
+
+    @property
     def deadline_ns(self) -> int:
         return self._words[self._first + layout.TASK_DEADLINE]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..errors import ArgumentError, CallError, HostError
+from ..errors import ArgumentError, CallError, HostError, InvalidBuffer
 from ..router import codec, layout
 from ..router.journal import source
 from ..router.lane import Record
-from .executor import Executor, digest
+from .executor import Executor, digest, no_buffers
 from .inlet import Inlet
 from .keeper import Keeper
 from .methods import Method
@@ -63,6 +63,8 @@ class Tasks:
         call_id, number, flags = record[4], record[5], record[2]
         try:
             method = self._executor.method(number)
+            if flags & layout.BUFFERS and self._has_state and not method.is_query:
+                raise no_buffers()
             arguments = method.decode_arguments(lease, bool(flags & layout.BY_NAME))
             body = bytes(lease)
             if not method.is_stream:
@@ -140,6 +142,11 @@ class Tasks:
         if method is None:
             self._executor.method(slot.method)
         assert method is not None
+        if slot.has_buffers:
+            raise InvalidBuffer(
+                f"{method.name}() was called with buffers, and cannot go on in another worker",
+                hint="call it again",
+            )
         if self._has_state and not method.is_query and self.keeper is not None:
             # It is not among those that were followed: it had not begun.
             raise self._cannot_move(method)

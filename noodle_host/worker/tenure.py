@@ -24,6 +24,7 @@ from ..router.channel import ChannelEnd
 from ..router.corrupt import CorruptError
 from ..router.journal import Journal, channel_of
 from ..router.lane import CorruptLaneError, Record
+from ..router.parcel import Parcel
 from ..router.segment import Segment
 from . import capture, messages, snapshot
 from .context import WorkerContext
@@ -536,8 +537,9 @@ class Tenure:
         outbox = attach_channel(fds, caller=True).outbox
 
         def send(position: int, kind: int, body: Body) -> None:
-            # No room: the leader answers by itself.
-            outbox.send(layout.RELAY, 0, 0, kind, position, 0, body)
+            # No room: the leader answers by itself. So it does where there are buffers.
+            if not isinstance(body, Parcel):
+                outbox.send(layout.RELAY, 0, 0, kind, position, 0, body)
 
         self._follower.relay = send
 

@@ -526,6 +526,35 @@ def test_a_callee_that_dies_with_the_buffer_of_a_component(
     wait_for_count(depot, 0)
 
 
+def test_a_task_does_not_go_on_without_its_buffer(depot: Host, pid_of: Any) -> None:
+    stream = depot.stream("depot", "bytes_of", filled(depot, 1000, 3))
+    assert next(stream) == 3
+    os.kill(pid_of(depot, "depot"), signal.SIGKILL)
+    with pytest.raises(InvalidBuffer, match="buffers, and cannot go on"):
+        list(stream)
+    wait_for_count(depot, 0)
+
+
+# -- a state that is followed ----------------------------------------------------------------
+
+
+def test_a_command_that_others_repeat_has_no_buffers(host: Host) -> None:
+    host.start("archive")
+    host.add_follower("archive")
+    with pytest.raises(ArgumentError, match="neither take nor return buffers"):
+        host.call("archive", "file", filled(host, 10))
+    with pytest.raises(ArgumentError, match="neither take nor return buffers"):
+        host.call("archive", "file", data=filled(host, 10).give())
+    with pytest.raises(ArgumentError, match="neither take nor return buffers"):
+        host.call("archive", "draw", 10)
+    with pytest.raises(ArgumentError, match="neither take nor return buffers"):
+        list(host.stream("archive", "file_each", filled(host, 10)))
+    # Queries are not repeated.
+    assert host.call("archive", "total", filled(host, 20)) == 20
+    assert list(host.stream("archive", "bytes_of", filled(host, 3))) == [1, 1, 1]
+    wait_for_count(host, 0)
+
+
 _DYING_HOST = """
 import sys
 from noodle_host import Host

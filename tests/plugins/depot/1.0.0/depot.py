@@ -88,6 +88,9 @@ class Depot:
         for i in range(count):
             yield self.make(size, i)
 
+    def bytes_of(self, data: Buffer) -> Iterator[int]:
+        yield from memoryview(data)
+
     def keep(self, data: Any) -> int:
         self.kept.append(data)
         return len(self.kept)
