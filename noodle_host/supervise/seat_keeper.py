@@ -25,6 +25,7 @@ from .lifecycle import WorkerState
 from .seat import Seat
 from .state_copy import StateCopy, receive_copy
 from .switchboard import Switchboard
+from .waiting import first_of
 from .worker_process import WorkerProcess
 
 _LOG: Final = logging.getLogger("noodle_host.supervise")
@@ -64,8 +65,6 @@ class SeatKeeper:
         self.lock = asyncio.Lock()
         #: Those that follow the leader, by number.
         self.followers: dict[int, WorkerProcess] = {}
-        #: How long the last snapshot held up serving.
-        self.fork_pause_s = 0.0
         self._means = means
         self._enthroned = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -230,8 +229,6 @@ class SeatKeeper:
     def hear(self, worker: WorkerProcess, message: messages.Message) -> None:
         """A worker of this seat has something to tell about following."""
         match message:
-            case messages.Forked(_, pause_ns):
-                self.fork_pause_s = pause_ns / 1e9
             case messages.Dropped(number):
                 follower = self.followers.get(number)
                 if follower is not None:
@@ -257,16 +254,14 @@ class SeatKeeper:
                 worker = self.seat.holder
                 if worker is None or not self.is_serving:
                     return
-                order = 0
                 try:
                     copy = await self.copy_state(worker)
                 except StateError as error:
+                    worker.send(messages.Checkpointed(0))
                     if worker.state is not WorkerState.GONE:
                         _LOG.error("%s: no checkpoint: %s", worker.label, str(error))
                 else:
-                    self.keep_copy(copy)
-                    order = copy.order
-                worker.send(messages.Checkpointed(order))
+                    self.keep_copy(copy, worker)
         finally:
             self._checkpointing = None
 
@@ -281,8 +276,7 @@ class SeatKeeper:
                     version=self.manifest.version,
                 )
             copy = await self.copy_state(leader)
-            self.keep_copy(copy)
-            leader.send(messages.Checkpointed(copy.order))
+            self.keep_copy(copy, leader)
             return copy.size_bytes
 
     @property
@@ -290,11 +284,12 @@ class SeatKeeper:
         """How long a worker is waited for that may be busy with something else."""
         return self._means.config.stop_timeout_s
 
-    def keep_copy(self, copy: StateCopy) -> None:
+    def keep_copy(self, copy: StateCopy, leader: WorkerProcess) -> None:
         """Start from that copy if the leader dies; it takes the place of an older one."""
         if self._checkpoint is not None:
             self._checkpoint.close()
         self._checkpoint = copy
+        leader.send(messages.Checkpointed(copy.order))
 
     # -- keeping -------------------------------------------------------------
 
@@ -320,14 +315,7 @@ class SeatKeeper:
     async def _until_gone_or_replaced(self, worker: WorkerProcess) -> None:
         # One that was replaced may live on for long, and follow.
         self._enthroned.clear()
-        waits = [
-            asyncio.ensure_future(wait) for wait in (worker.gone.wait(), self._enthroned.wait())
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        await first_of(worker.gone.wait(), self._enthroned.wait())
 
     async def succeed(self, dead: WorkerProcess) -> None:
         """Have a follower lead, or a new worker; raises CannotStayUpError."""
@@ -406,13 +394,7 @@ class SeatKeeper:
                 finally:
                     copy.close()
                 async with asyncio.timeout(self._means.config.swap_timeout_s):
-                    await worker.until(
-                        lambda: (
-                            worker.has_caught_up
-                            or worker.dropped
-                            or worker.state is WorkerState.GONE
-                        )
-                    )
+                    await worker.until_caught_up()
                 self._check_follows(worker)
             except BaseException:
                 await asyncio.shield(self._end_follower(worker))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from ..errors import StateError
 from ..registry.manifest import Manifest
@@ -13,6 +12,7 @@ from ..router.codec import from_wire
 from ..router.packets import PacketSocket
 from ..worker import messages
 from ..worker.snapshot import size_bytes
+from .waiting import first_of
 
 
 class StateCopy:
@@ -63,11 +63,9 @@ async def receive_copy(
                 readable.set_result(None)
 
         loop.add_reader(ours.fileno(), on_readable)
-        death = asyncio.ensure_future(died())
         try:
             async with asyncio.timeout(timeout_s):
-                either: set[asyncio.Future[Any]] = {readable, death}
-                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                await first_of(readable, died())
         except TimeoutError:
             raise StateError(
                 f"snapshot() took more than {timeout_s:g} s",
@@ -75,7 +73,6 @@ async def receive_copy(
             ) from None
         finally:
             loop.remove_reader(ours.fileno())
-            death.cancel()
         return _read(PacketSocket(ours, messages.decoder))
     finally:
         ours.close()

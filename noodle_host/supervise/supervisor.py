@@ -561,7 +561,7 @@ class Supervisor:
                 self.switchboard.distrust_number(worker, channel, what)
             case messages.WantCheckpoint():
                 self._keeper(worker).want_checkpoint()
-            case messages.Forked() | messages.Dropped() | messages.Diverged():
+            case messages.Dropped() | messages.Diverged():
                 self._keeper(worker).hear(worker, message)
             case _:
                 self.switchboard.answer(worker, message)

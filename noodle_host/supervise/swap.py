@@ -23,6 +23,7 @@ from ..worker import messages
 from .lifecycle import WorkerState
 from .seat_keeper import SeatKeeper
 from .state_copy import StateCopy
+from .waiting import first_of
 from .worker_process import WorkerProcess
 
 
@@ -196,9 +197,7 @@ class Swap:
 
     async def _follow(self) -> None:
         new = self._candidate
-        await self._either(
-            new.until(lambda: new.has_caught_up or new.dropped or self._is_gone(new))
-        )
+        await new.until_caught_up()
         if new.dropped:
             raise HotSwapError(f"the new version does not do what the old one does: {new.dropped}")
         self._check_alive(new)
@@ -221,7 +220,7 @@ class Swap:
         if self._copy is not None and keeper.seat.journal is None:
             self._copy.close()
             new.lead(None)
-        await self._either(
+        await first_of(
             new.until(lambda: new.state in (WorkerState.SERVING, WorkerState.GONE)),
             old.until(lambda: old.kept or self._is_gone(old)),
         )
@@ -230,25 +229,24 @@ class Swap:
         if self._is_gone(old) and new.state is WorkerState.STANDBY:
             # It died with the baton in its hand, or had passed it on.
             new.lead(old)
-        await self._either(new.until(lambda: new.state in (WorkerState.SERVING, WorkerState.GONE)))
+        await new.until(lambda: new.state in (WorkerState.SERVING, WorkerState.GONE))
         self._check_alive(new)
         if self._copy is not None and keeper.seat.journal is not None:
             # Not before: it may be in the form of an older schema, and nobody knew whether
             # it can be taken over.
-            keeper.keep_copy(self._copy)
-            new.send(messages.Checkpointed(self._copy.order))
+            keeper.keep_copy(self._copy, new)
             self._copy = None
         keeper.enthrone(new)
 
     async def _retire(self) -> None:
         # Its last words say when it stopped.
         old = self._old
-        await self._either(old.until(lambda: old.yielded or self._is_gone(old)))
+        await old.until(lambda: old.yielded or self._is_gone(old))
         await self._keeper.dismiss(self._old)
 
     async def _bake(self) -> None:
         old = self._old
-        await self._either(old.until(lambda: old.state in (WorkerState.STANDBY, WorkerState.GONE)))
+        await old.until(lambda: old.state in (WorkerState.STANDBY, WorkerState.GONE))
         self._keeper.adopt(old, Role.BAKE)
 
     # -- help -----------------------------------------------------------------
@@ -260,15 +258,6 @@ class Swap:
     def _check_alive(self, worker: WorkerProcess) -> None:
         if self._is_gone(worker):
             raise worker.failure or HotSwapError(f"the new worker died: {worker.how_it_ended()}")
-
-    @staticmethod
-    async def _either(*waits: object) -> None:
-        tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[call-overload]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
 
     # -- taking it back ---------------------------------------------------------
 

@@ -148,6 +148,12 @@ class WorkerProcess:
             self._changed.clear()
             await self._changed.wait()
 
+    async def until_caught_up(self) -> None:
+        """Wait until it has followed to the end once, or never will: dropped, or dead."""
+        await self.until(
+            lambda: self.has_caught_up or self.dropped or self.state is WorkerState.GONE
+        )
+
     async def reach(self, wanted: WorkerState, timeout_s: float, phase: str) -> None:
         """Wait until the state is reached; on failure or time-out, kill and raise."""
         try:

@@ -66,7 +66,6 @@ class Follower:
         compares: bool,
         position: int | None = None,
     ) -> None:
-        self._journal = journal
         self._reader = JournalReader(journal, position)
         self._executor = executor
         self._moment = moment
@@ -128,14 +127,14 @@ class Follower:
             self._reader.unread(record)
             return False
         if status & layout.STATUS_SKIPPED:
-            self._executed(record[7])
+            self.order = record[7]
             return True
         effects = self._replayer
         effects.begin()
         kind, body = self._execute(record, effects)
         effects.finish()
         self._check(record, status, kind, body, effects.problem)
-        self._executed(record[7])
+        self.order = record[7]
         return True
 
     # -- the share of a canary ------------------------------------------------
@@ -146,7 +145,7 @@ class Follower:
         self._replayer.begin()
         kind, body = self._execute(record, self._replayer)
         self._replayer.finish()
-        self._executed(record[7])
+        self.order = record[7]
         self._early.append((record, (kind, body)))
         self.relay(record[0], kind, body)
 
@@ -210,9 +209,6 @@ class Follower:
             self.tasks.pop(key, None)
         return outcome
 
-    def _executed(self, order: int) -> None:
-        self.order = order
-
     def _check(self, record: Record, status: int, kind: int, body: Body, problem: str) -> None:
         if not self._compares or self.divergence is not None:
             return
@@ -259,5 +255,5 @@ class Follower:
                 outcome = self._execute(record, Replayer(self._moment, self._reader, recorder))
             else:
                 status |= layout.STATUS_SKIPPED
-            self._executed(order)
+            self.order = order
             answer(record, *outcome, functools.partial(writer.set_status, position, status))

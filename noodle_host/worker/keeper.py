@@ -8,6 +8,7 @@ from typing import Final
 from ..router import layout
 from ..router.bell import Doorbell
 from ..router.journal import JournalWriter
+from .executor import Body, digest
 
 #: Followers that sleep are told after so many commands, or when there is nothing to do.
 NUDGE_EVERY: Final = 256
@@ -39,6 +40,13 @@ class Keeper:
         self._nudged = 0
         self._enough = self._ask_above = self.writer.size_bytes // 16
         self._too_much = self.writer.size_bytes // 8 * 7
+
+    def answered(self, kind: int, body: Body) -> int:
+        """The status of a command with that outcome; with a digest if somebody compares."""
+        if not self.followers:
+            return layout.STATUS_ANSWERED
+        checksum = digest(kind, body) << layout.DIGEST_SHIFT
+        return layout.STATUS_ANSWERED | layout.STATUS_DIGEST | checksum
 
     def has_room(self) -> bool:
         """Whether a command may be begun; if not, a checkpoint is under way."""

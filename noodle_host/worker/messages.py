@@ -221,13 +221,6 @@ class CaughtUp(Message, frozen=True, array_like=True, tag=True):
     """Following, it has come to the end of the journal for the first time."""
 
 
-class Forked(Message, frozen=True, array_like=True, tag=True):
-    """A snapshot is being written; serving it was held up for ``pause_ns``."""
-
-    number: int
-    pause_ns: int
-
-
 class Snapshotted(Message, frozen=True, array_like=True, tag=True):
     """The state after ``order``. Descriptors: those of the snapshot."""
 
@@ -318,7 +311,6 @@ AnyMessage = (
     | Yielded
     | Kept
     | CaughtUp
-    | Forked
     | Snapshotted
     | WantCheckpoint
     | Dropped

@@ -15,7 +15,7 @@ from ..router.lane import CorruptLaneError, Record
 from ..router.native import LaneReader
 from ..router.parcel import Parcel
 from .effects import Effects
-from .executor import Body, Executor, digest, no_buffers
+from .executor import Body, Executor, no_buffers
 from .inlet import Inlet
 from .keeper import Keeper
 from .messages import Lead
@@ -289,9 +289,7 @@ class Server:
             writer.set_status(entry, layout.STATUS_EXECUTED)
         if isinstance(body, Parcel):
             answer, body = layout.ERROR, self._executor.error(no_buffers())
-        status = layout.STATUS_ANSWERED
-        if keeper.followers:
-            status |= layout.STATUS_DIGEST | digest(answer, body) << layout.DIGEST_SHIFT
+        status = keeper.answered(answer, body)
         if flags & layout.NESTED:
             self._nested.keep(inlet.caller_seat, call_id, answer, body)
         if is_shared:

@@ -9,7 +9,7 @@ from ..errors import ArgumentError, CallError, HostError, InvalidBuffer
 from ..router import codec, layout
 from ..router.journal import source
 from ..router.lane import Record
-from .executor import Executor, digest, no_buffers
+from .executor import Executor, no_buffers
 from .inlet import Inlet
 from .keeper import Keeper
 from .methods import Method
@@ -220,10 +220,7 @@ class Tasks:
             self._running.pop(key, None)
         if entry >= 0:
             assert self.keeper is not None
-            status = layout.STATUS_ANSWERED
-            if self.keeper.followers:
-                status |= layout.STATUS_DIGEST | digest(kind, body) << layout.DIGEST_SHIFT
-            self._answered(entry, status)
+            self._answered(entry, self.keeper.answered(kind, body))
         return True
 
     def cancel(self, channel: int, call_id: int) -> None:

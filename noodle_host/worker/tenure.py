@@ -438,7 +438,6 @@ class Tenure:
         """Write the state as it is between two commands; whoever follows starts from it."""
         number, fork = order.number, order.fork
         report = socket.socket(fileno=fds.pop(0))
-        began_ns = time.monotonic_ns()
         head = self._head(order.schema)
         state = self._state_as(head.schema)
         if fds and self._keeper is not None:
@@ -457,7 +456,6 @@ class Tenure:
                     self._steps.reach(Step.FORKED)
             if not fork:
                 capture.report(report, head, state)
-        self._control.send(messages.Forked(number, time.monotonic_ns() - began_ns))
 
     def _in_child(self, state: Callable[[], object]) -> Callable[[], object]:
         def write() -> object:
