@@ -17,7 +17,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 from . import layout
 from .segment import Segment
@@ -100,6 +100,10 @@ def is_dead(page: Segment) -> bool:
     return bool(_word(page).value & _OWNER_DIED)
 
 
+#: A life word, the value that it has in life, and what to call.
+_Watch: TypeAlias = tuple[ctypes.c_uint32, int, Callable[[], None]]
+
+
 class DeathWatch:
     """Calls back, on a thread of its own, as soon as a life word is given up.
 
@@ -157,8 +161,8 @@ class _Watcher:
         self._libc = libc
         self._syscall = _SYS_FUTEX[platform.machine()]
         self._lock = threading.Lock()
-        # Address -> the word, the value that it has in life, and what to call.
-        self._watched: dict[int, tuple[ctypes.c_uint32, int, Callable[[], None]]] = {}
+        # By address.
+        self._watched: dict[int, _Watch] = {}
         #: Counts changes to the above; the thread waits for it too.
         self._changes = ctypes.c_uint32(0)
         self._closed = False
@@ -201,13 +205,7 @@ class _Watcher:
             with self._lock:
                 changes = self._changes.value
                 watched = dict(self._watched)
-            for address, (word, value, on_death) in watched.items():
-                # The mark replaces the owner: any other value means the same.
-                if word.value != value:
-                    with self._lock:
-                        mine = self._watched.pop(address, None)
-                    if mine is not None:
-                        on_death()
+            self._tell_of_deaths(watched)
             waits = (_Waitv * (len(watched) + 1))()
             own = _Waitv(
                 changes, ctypes.addressof(self._changes), _FUTEX_32_BITS | _FUTEX_PRIVATE, 0
@@ -221,3 +219,14 @@ class _Watcher:
                 # A kernel before 5.16, or a container that forbids it: the
                 # pidfd has to do.
                 return
+
+    # Not in the loop above: the thread sleeps there, and would hold the last one that
+    # died, and its memory, until another dies.
+    def _tell_of_deaths(self, watched: dict[int, _Watch]) -> None:
+        for address, (word, value, on_death) in watched.items():
+            # The mark replaces the owner: any other value means the same.
+            if word.value != value:
+                with self._lock:
+                    mine = self._watched.pop(address, None)
+                if mine is not None:
+                    on_death()

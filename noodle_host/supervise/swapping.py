@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import ComponentNotFoundError, HostError, HotSwapError, RequirementError
+from ..errors import ComponentNotFoundError, HotSwapError, RequirementError
 from ..model import SwapEvent
 from ..registry.manifest import Manifest
 from ..registry.requirements import allows
@@ -125,7 +126,6 @@ def find_component(components: Mapping[str, Component], name: str) -> Component:
         raise ComponentNotFoundError(
             f"Component {name!r} is not running", component=name, phase="swap"
         )
-    refusal: HostError | None = component.refusal
-    if refusal is not None:
-        raise refusal
+    if component.refusal is not None:
+        raise copy.copy(component.refusal)
     return component

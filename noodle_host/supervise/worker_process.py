@@ -62,7 +62,7 @@ class WorkerProcess:
         self.child: Child | None = None
         self.methods: list[messages.MethodInfo] = []
         self.started_at_s = time.time()
-        self.failure: HostError | None = None
+        self._failed: messages.Failed | None = None
         #: What it said last about leading, yielding and following.
         self.led: messages.Leading | None = None
         self.yielded: messages.Yielded | None = None
@@ -94,6 +94,14 @@ class WorkerProcess:
     def info(self) -> WorkerInfo:
         """A picture of now."""
         return WorkerInfo(self.pid, self.manifest.version, str(self.state), self.started_at_s)
+
+    @property
+    def failure(self) -> HostError | None:
+        """Why it could not be, if it said so; another object each time.
+
+        One that was raised holds the frames that it passed, and they hold this worker.
+        """
+        return None if self._failed is None else from_wire(self._failed.error, StartError)
 
     @property
     def order(self) -> int:
@@ -390,8 +398,8 @@ class WorkerProcess:
             case messages.CaughtUp():
                 self.has_caught_up = True
                 self._changed.set()
-            case messages.Failed(wire):
-                self.failure = from_wire(wire, StartError)
+            case messages.Failed():
+                self._failed = message
             case messages.Health(problem):
                 if self._health is not None and not self._health.done():
                     self._health.set_result(problem)
